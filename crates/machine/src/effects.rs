@@ -1,0 +1,127 @@
+//! What a machine wants done, collected by the caller.
+
+use crate::{Machine, NodeId, Ticks};
+use std::collections::VecDeque;
+
+/// Something that leaves the node once the records before it are durable.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Promise<M: Machine> {
+    /// A message; to the node itself if `to` is its own id.
+    Send {
+        /// The receiver.
+        to: NodeId,
+        /// What it is told.
+        message: M::Message,
+    },
+    /// A word to the application.
+    Output(M::Output),
+}
+
+/// A change to the armed timers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TimerEffect<T> {
+    /// Arm the timer, or arm it anew with a fresh draw.
+    Arm(T, Ticks),
+    /// Disarm the timer if it is armed.
+    Disarm(T),
+}
+
+/// The effects of one step. Owned and reused by the caller, so that a step allocates nothing for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Effects<M: Machine> {
+    pub(crate) records: Vec<M::Record>,
+    /// Each promise with the number of this step's records that precede it.
+    pub(crate) promises: VecDeque<(usize, Promise<M>)>,
+    pub(crate) immediate: Vec<(NodeId, M::Message)>,
+    pub(crate) timers: Vec<TimerEffect<M::Timer>>,
+}
+
+impl<M: Machine> Default for Effects<M> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<M: Machine> Effects<M> {
+    /// No effects.
+    pub fn new() -> Self {
+        Effects {
+            records: Vec::new(),
+            promises: VecDeque::new(),
+            immediate: Vec::new(),
+            timers: Vec::new(),
+        }
+    }
+
+    /// Makes `record` durable before anything promised after it.
+    pub fn persist(&mut self, record: M::Record) {
+        self.records.push(record);
+    }
+
+    /// Promises `message` to `to`: it leaves after every record persisted so far is durable.
+    pub fn send(&mut self, to: NodeId, message: M::Message) {
+        self.promises
+            .push_back((self.records.len(), Promise::Send { to, message }));
+    }
+
+    /// Sends `message` at once, ahead of records and promises that still wait.
+    ///
+    /// Right only for a message that claims nothing about this node's disk that is not durable yet.
+    pub fn send_before_sync(&mut self, to: NodeId, message: M::Message) {
+        self.immediate.push((to, message));
+    }
+
+    /// Promises `output` to the application, under the same condition as [`Effects::send`].
+    pub fn output(&mut self, output: M::Output) {
+        self.promises
+            .push_back((self.records.len(), Promise::Output(output)));
+    }
+
+    /// Arms `timer` to fire once after a number of ticks drawn from `ticks`; replaces an armed one.
+    pub fn arm(&mut self, timer: M::Timer, ticks: Ticks) {
+        self.timers.push(TimerEffect::Arm(timer, ticks));
+    }
+
+    /// Disarms `timer`.
+    pub fn disarm(&mut self, timer: M::Timer) {
+        self.timers.push(TimerEffect::Disarm(timer));
+    }
+
+    /// The records of this step, in order.
+    pub fn records(&self) -> &[M::Record] {
+        &self.records
+    }
+
+    /// The promises of this step, in order.
+    pub fn promises(&self) -> impl Iterator<Item = &Promise<M>> {
+        self.promises.iter().map(|(_, promise)| promise)
+    }
+
+    /// The messages that do not wait for the disk, in order.
+    pub fn immediate(&self) -> &[(NodeId, M::Message)] {
+        &self.immediate
+    }
+
+    /// The timer changes, in order: the last one of a timer wins.
+    pub fn timers(&self) -> &[TimerEffect<M::Timer>] {
+        &self.timers
+    }
+
+    /// Takes the timer changes.
+    pub fn drain_timers(&mut self) -> impl Iterator<Item = TimerEffect<M::Timer>> + '_ {
+        self.timers.drain(..)
+    }
+
+    /// Takes the messages that do not wait for the disk.
+    pub fn drain_immediate(&mut self) -> impl Iterator<Item = (NodeId, M::Message)> + '_ {
+        self.immediate.drain(..)
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+            && self.promises.is_empty()
+            && self.immediate.is_empty()
+            && self.timers.is_empty()
+    }
+}
