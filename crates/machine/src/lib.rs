@@ -99,7 +99,7 @@ mod quorum;
 
 pub use effects::{Effects, Promise, TimerEffect};
 pub use gate::Gate;
-pub use node::NodeId;
+pub use node::{GroupId, NodeId};
 pub use quorum::{committed_by_majority, majority};
 
 use std::fmt::Debug;

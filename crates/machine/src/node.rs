@@ -1,4 +1,4 @@
-//! Identity of a node.
+//! Identities of nodes and groups.
 
 use std::fmt;
 
@@ -15,6 +15,22 @@ impl fmt::Display for NodeId {
 
 /// The same as `Display`, so that counterexamples read well.
 impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One instance of a protocol among the many that nodes may run over one transport and one record log.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupId(pub u64);
+
+impl fmt::Display for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "g{}", self.0)
+    }
+}
+
+impl fmt::Debug for GroupId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
