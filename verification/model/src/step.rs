@@ -1,0 +1,393 @@
+//! One transition of the system: the node's side of the world, as the production driver plays it.
+
+use crate::cached::fixed_hash;
+use crate::state::{Envelope, Node, State, Up};
+use crate::{Cached, Protocol, Request};
+use quorate_machine::{Effects, Event, Gate, Machine, NodeId, Promise, TimerEffect};
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// Messages that a node may send to itself within one transition. A machine that needs more would
+/// keep a production node busy for ever.
+const SELF_MESSAGES_MAX: usize = 256;
+
+/// What may happen next. Nodes are given by their index in [`Protocol::nodes`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Action<M: Machine> {
+    /// A client asks.
+    Request(Request<M>),
+    /// A message arrives.
+    Deliver(Cached<Envelope<M>>),
+    /// A message arrives and stays in the network.
+    Duplicate(Cached<Envelope<M>>),
+    /// The network, over its bound, loses a message.
+    Lose(Cached<Envelope<M>>),
+    /// An armed timer fires.
+    Timeout(usize, M::Timer),
+    /// The records of the oldest unsynced step become durable.
+    Sync(usize),
+    /// The node loses everything but its disk.
+    Crash(usize),
+    /// The node starts again from its disk.
+    Recover(usize),
+}
+
+/// Is told what happens within a transition, to draw counterexamples. The search itself passes `()`.
+pub(crate) trait Observer<M: Machine> {
+    fn received_own(&mut self, _message: &M::Message) {}
+    fn persisted(&mut self, _record: &M::Record) {}
+    fn armed(&mut self, _timer: &M::Timer) {}
+    fn sent(&mut self, _to: NodeId, _message: &M::Message) {}
+    fn told(&mut self, _output: &M::Output) {}
+    fn durable(&mut self, _record: &M::Record) {}
+    fn failed(&mut self, _reason: &str) {}
+}
+
+impl<M: Machine> Observer<M> for () {}
+
+/// The initial state: every node started on an empty disk.
+pub(crate) fn initial<P: Protocol>(protocol: &P) -> State<P> {
+    let empty = Cached::new(<P::Machine as Machine>::Durable::default());
+    let down = Cached::new(Node::Down {
+        durable: empty.clone(),
+    });
+    let nodes = protocol.nodes().len();
+    let mut state = State {
+        nodes: vec![down; nodes].into(),
+        network: Vec::new(),
+        clients: Cached::new(protocol.clients()),
+        spent: Default::default(),
+    };
+    for node in 0..nodes {
+        let mut unobserved = ();
+        let mut turn = Turn::new(protocol, &state, node, &mut unobserved);
+        let started = turn.start(empty.clone());
+        let (network, clients) = (turn.sent, turn.clients);
+        state.nodes[node] = Cached::new(started);
+        send(&mut state, node_id(protocol, node), network);
+        if let Some(clients) = clients {
+            state.clients = Cached::new(clients);
+        }
+    }
+    state
+}
+
+/// The state after `action`; `None` if nothing worth exploring changes.
+pub(crate) fn successor<P: Protocol>(
+    protocol: &P,
+    before: &State<P>,
+    action: &Action<P::Machine>,
+    observer: &mut impl Observer<P::Machine>,
+) -> Option<State<P>> {
+    let mut spent = before.spent;
+    let mut removed = None;
+    let node = match action {
+        Action::Request(request) => node_index(protocol, request.node)?,
+        Action::Deliver(envelope) => {
+            removed = Some(envelope);
+            node_index(protocol, envelope.to)?
+        }
+        Action::Duplicate(envelope) => {
+            spent.duplications += 1;
+            node_index(protocol, envelope.to)?
+        }
+        Action::Lose(envelope) => {
+            let mut after = before.clone();
+            take(&mut after.network, envelope);
+            return Some(after);
+        }
+        Action::Crash(node) => {
+            spent.crashes += 1;
+            *node
+        }
+        Action::Timeout(node, _) | Action::Sync(node) | Action::Recover(node) => *node,
+    };
+    let mut turn = Turn::new(protocol, before, node, observer);
+    let after = turn.play(&before.nodes[node], action)?;
+    let (sent, clients) = (turn.sent, turn.clients);
+    let after = Cached::renew(&before.nodes[node], after);
+    let clients = clients.map_or_else(
+        || before.clients.clone(),
+        |clients| Cached::renew(&before.clients, clients),
+    );
+
+    // A message whose delivery changes nothing stays in the network, instead of making a state that
+    // differs only by its absence. Whatever that state can do, this one can do too: its network is
+    // larger by one message, which may stay undelivered for ever, and which the network may lose
+    // when it is full. Only `backed` reads the network, and wants every message there.
+    if sent.is_empty() && after.is(&before.nodes[node]) && clients.is(&before.clients) {
+        return None;
+    }
+
+    let mut network = Vec::with_capacity(before.network.len() + sent.len());
+    network.extend_from_slice(&before.network);
+    if let Some(envelope) = removed {
+        take(&mut network, envelope);
+    }
+    let mut nodes = before.nodes.clone();
+    nodes[node] = after;
+    let mut state = State {
+        nodes,
+        network,
+        clients,
+        spent,
+    };
+    send(&mut state, node_id(protocol, node), sent);
+    Some(state)
+}
+
+fn node_id<P: Protocol>(protocol: &P, index: usize) -> NodeId {
+    protocol.nodes()[index]
+}
+
+pub(crate) fn node_index<P: Protocol>(protocol: &P, id: NodeId) -> Option<usize> {
+    protocol.nodes().iter().position(|node| *node == id)
+}
+
+fn take<M: Machine>(network: &mut Vec<Cached<Envelope<M>>>, envelope: &Cached<Envelope<M>>) {
+    if let Some(position) = network.iter().position(|other| other == envelope) {
+        network.remove(position);
+    }
+}
+
+fn send<P: Protocol>(
+    state: &mut State<P>,
+    from: NodeId,
+    sent: Vec<(NodeId, <P::Machine as Machine>::Message)>,
+) {
+    for (to, message) in sent {
+        let envelope = Cached::new(Envelope { from, to, message });
+        let order = envelope.order();
+        let position = state.network.partition_point(|other| other.order() < order);
+        state.network.insert(position, envelope);
+    }
+}
+
+/// What one node does in one transition.
+struct Turn<'a, P: Protocol, O> {
+    protocol: &'a P,
+    before: &'a State<P>,
+    id: NodeId,
+    observer: &'a mut O,
+    sent: Vec<(NodeId, <P::Machine as Machine>::Message)>,
+    /// The clients, copied only if they change.
+    clients: Option<P::Clients>,
+}
+
+impl<'a, P: Protocol, O: Observer<P::Machine>> Turn<'a, P, O> {
+    fn new(protocol: &'a P, before: &'a State<P>, node: usize, observer: &'a mut O) -> Self {
+        Turn {
+            protocol,
+            before,
+            id: node_id(protocol, node),
+            observer,
+            sent: Vec::new(),
+            clients: None,
+        }
+    }
+
+    /// The node after `action`; `None` if the action is not possible.
+    fn play(
+        &mut self,
+        node: &Node<P::Machine>,
+        action: &Action<P::Machine>,
+    ) -> Option<Node<P::Machine>> {
+        match (action, node) {
+            (Action::Request(request), Node::Up(up)) => {
+                let mut clients = self.before.clients().clone();
+                self.protocol.requested(&mut clients, request);
+                self.clients = Some(clients);
+                Some(self.event(up.clone(), Event::Command(request.command.clone())))
+            }
+            (Action::Deliver(envelope) | Action::Duplicate(envelope), Node::Up(up)) => {
+                let event = Event::Receive {
+                    from: envelope.from,
+                    message: envelope.message.clone(),
+                };
+                Some(self.event(up.clone(), event))
+            }
+            (Action::Timeout(_, timer), Node::Up(up)) => {
+                let mut up = up.clone();
+                up.timers.retain(|armed| armed != timer);
+                Some(self.event(up, Event::Timeout(*timer)))
+            }
+            (Action::Sync(_), Node::Up(up)) => Some(self.sync(up.clone())),
+            (Action::Crash(_), Node::Up(up)) => Some(Node::Down {
+                durable: up.durable.clone(),
+            }),
+            (Action::Recover(_), Node::Down { durable }) => Some(self.start(durable.clone())),
+            _ => None,
+        }
+    }
+
+    /// Builds the machine from its disk.
+    fn start(&mut self, durable: Cached<<P::Machine as Machine>::Durable>) -> Node<P::Machine> {
+        self.guarded(durable.clone(), |turn| {
+            let mut fx = Effects::new();
+            let config = turn.protocol.config(turn.id);
+            let machine = P::Machine::start(config, &durable, &mut fx);
+            let mut up = Up {
+                machine,
+                gate: Gate::new(),
+                unsynced: VecDeque::new(),
+                timers: Vec::new(),
+                durable,
+            };
+            let mut own = VecDeque::new();
+            turn.settle(&mut up, &mut fx, &mut own);
+            turn.run(up, own, fx)
+        })
+    }
+
+    /// Hands the node an event.
+    fn event(&mut self, up: Up<P::Machine>, event: Event<P::Machine>) -> Node<P::Machine> {
+        self.guarded(up.durable.clone(), |turn| {
+            turn.run(up, VecDeque::from([event]), Effects::new())
+        })
+    }
+
+    /// Makes the oldest unsynced step durable, and releases what waited for it.
+    fn sync(&mut self, mut up: Up<P::Machine>) -> Node<P::Machine> {
+        self.guarded(up.durable.clone(), |turn| {
+            let records = up.unsynced.pop_front().unwrap_or_default();
+            let mut durable = (*up.durable).clone();
+            for record in &records {
+                P::Machine::apply(&mut durable, record);
+                turn.observer.durable(record);
+            }
+            up.durable = Cached::new(durable);
+            up.gate.synced(records.len() as u64);
+            let mut own = VecDeque::new();
+            turn.release(&mut up, &mut own);
+            turn.run(up, own, Effects::new())
+        })
+    }
+
+    /// Turns a panic into a failed node, so that it has a counterexample like any other violation.
+    fn guarded(
+        &mut self,
+        durable: Cached<<P::Machine as Machine>::Durable>,
+        play: impl FnOnce(&mut Self) -> Result<Up<P::Machine>, String>,
+    ) -> Node<P::Machine> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| play(self)));
+        let reason = match outcome {
+            Ok(Ok(up)) => return Node::Up(up),
+            Ok(Err(reason)) => reason,
+            Err(payload) => format!("panicked: {}", panic_text(&*payload)),
+        };
+        self.observer.failed(&reason);
+        // Nothing that it left half done is to be judged.
+        self.sent.clear();
+        self.clients = None;
+        Node::Failed {
+            durable,
+            reason: Arc::from(reason),
+        }
+    }
+
+    /// Steps the machine through `events` and through its own messages that are due meanwhile.
+    ///
+    /// Its own messages come first, within the same transition, as they do in production: no other
+    /// node can tell the difference, and no state in between needs to be kept.
+    fn run(
+        &mut self,
+        mut up: Up<P::Machine>,
+        mut events: VecDeque<Event<P::Machine>>,
+        mut fx: Effects<P::Machine>,
+    ) -> Result<Up<P::Machine>, String> {
+        let config = self.protocol.config(self.id);
+        let mut steps = 0;
+        while let Some(event) = events.pop_front() {
+            steps += 1;
+            if steps > SELF_MESSAGES_MAX {
+                return Err(format!(
+                    "sent itself more than {SELF_MESSAGES_MAX} messages without coming to rest"
+                ));
+            }
+            if let Event::Receive { from, message } = &event
+                && *from == self.id
+            {
+                self.observer.received_own(message);
+            }
+            up.machine.step(config, event, &mut fx);
+            self.settle(&mut up, &mut fx, &mut events);
+        }
+        Ok(up)
+    }
+
+    /// Carries out the effects of one step.
+    fn settle(
+        &mut self,
+        up: &mut Up<P::Machine>,
+        fx: &mut Effects<P::Machine>,
+        own: &mut VecDeque<Event<P::Machine>>,
+    ) {
+        for effect in fx.drain_timers() {
+            match effect {
+                TimerEffect::Arm(timer, _) => {
+                    self.observer.armed(&timer);
+                    if !up.timers.contains(&timer) {
+                        up.timers.push(timer);
+                        up.timers.sort_by_cached_key(fixed_hash);
+                    }
+                }
+                TimerEffect::Disarm(timer) => up.timers.retain(|armed| *armed != timer),
+            }
+        }
+        for (to, message) in fx.drain_immediate() {
+            self.send(to, message, own);
+        }
+        let records: Vec<_> = up.gate.absorb(fx).collect();
+        if !records.is_empty() {
+            for record in &records {
+                self.observer.persisted(record);
+            }
+            up.unsynced.push_back(records);
+        }
+        self.release(up, own);
+    }
+
+    /// Lets go of the promises that are due.
+    fn release(&mut self, up: &mut Up<P::Machine>, own: &mut VecDeque<Event<P::Machine>>) {
+        while let Some(promise) = up.gate.release() {
+            match promise {
+                Promise::Send { to, message } => self.send(to, message, own),
+                Promise::Output(output) => {
+                    self.observer.told(&output);
+                    let clients = self
+                        .clients
+                        .get_or_insert_with(|| self.before.clients().clone());
+                    self.protocol.output(clients, self.id, &output);
+                }
+            }
+        }
+    }
+
+    fn send(
+        &mut self,
+        to: NodeId,
+        message: <P::Machine as Machine>::Message,
+        own: &mut VecDeque<Event<P::Machine>>,
+    ) {
+        if to == self.id {
+            own.push_back(Event::Receive {
+                from: self.id,
+                message,
+            });
+        } else {
+            self.observer.sent(to, &message);
+            self.sent.push((to, message));
+        }
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without a message".to_owned())
+}
