@@ -37,6 +37,7 @@ mod dial;
 mod frame;
 mod link;
 mod net;
+mod raft;
 mod serve;
 mod transport;
 mod wire;
