@@ -102,12 +102,8 @@ impl Protocol for Gossip {
     fn clients(&self) -> (u8, u8) {
         (0, 0)
     }
-    fn requests(
-        &self,
-        (asked, _): &(u8, u8),
-        _: &dyn Fn(NodeId) -> bool,
-        out: &mut Vec<Request<Largest>>,
-    ) {
+    fn requests(&self, state: &State<Self>, out: &mut Vec<Request<Largest>>) {
+        let (asked, _) = state.clients();
         if *asked < 2 {
             out.extend(self.nodes.iter().map(|node| Request {
                 client: 1,

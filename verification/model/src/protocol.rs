@@ -32,14 +32,8 @@ pub trait Protocol: Sized + Send + Sync + 'static {
 
     /// Adds to `out` what clients may do now: invoke a new operation, or send an old one again.
     ///
-    /// The order must be the same for equal clients. Requests to nodes that are not up are ignored;
-    /// `up` is there for clients that would rather not try.
-    fn requests(
-        &self,
-        clients: &Self::Clients,
-        up: &dyn Fn(NodeId) -> bool,
-        out: &mut Vec<Request<Self::Machine>>,
-    );
+    /// The order must be the same for equal states. Requests to nodes that are not up are ignored.
+    fn requests(&self, state: &State<Self>, out: &mut Vec<Request<Self::Machine>>);
 
     /// `request` is being made: a client has invoked its operation.
     fn requested(&self, clients: &mut Self::Clients, request: &Request<Self::Machine>);
@@ -51,6 +45,34 @@ pub trait Protocol: Sized + Send + Sync + 'static {
         from: NodeId,
         output: &<Self::Machine as Machine>::Output,
     );
+
+    /// Judges what an event did to a node, its own messages due meanwhile included: a property of
+    /// steps, as TLA+'s `[][A]_v`, violated with the reason. May note something in the clients' value
+    /// for properties that look back; `None` leaves it as it is.
+    ///
+    /// # Errors
+    ///
+    /// What the step must not do.
+    fn stepped(
+        &self,
+        _clients: &Self::Clients,
+        _node: NodeId,
+        _before: &Self::Machine,
+        _after: &Self::Machine,
+    ) -> Result<Option<Self::Clients>, &'static str> {
+        Ok(None)
+    }
+
+    /// Whether an armed timer of `node` may fire in `state`. It is a bound like any other, to be named
+    /// in [`Bounds::own`].
+    fn fires(
+        &self,
+        _state: &State<Self>,
+        _node: NodeId,
+        _timer: <Self::Machine as Machine>::Timer,
+    ) -> bool {
+        true
+    }
 
     /// Whether `state` is to be explored: the protocol's own bounds, such as terms and log lengths.
     ///

@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// leaves alone is shared with the state before.
 pub struct State<P: Protocol> {
     pub(crate) nodes: Box<[Cached<Node<P::Machine>>]>,
-    /// A multiset, sorted by sender, receiver and hash, so that equal networks are equal lists and
+    /// A set, sorted by sender, receiver and hash, so that equal networks are equal lists and
     /// offer equal actions in the same order. A path is kept as the indices of its actions.
     pub(crate) network: Vec<Cached<Envelope<P::Machine>>>,
     pub(crate) clients: Cached<P::Clients>,
@@ -30,7 +30,8 @@ pub enum Node<M: Machine> {
         /// What its disk holds.
         durable: Cached<M::Durable>,
     },
-    /// It broke a rule of [`Machine`]: it panicked, or its messages to itself never ended. A state
+    /// It broke a rule of [`Machine`] or of its protocol's steps: it panicked, its messages to itself
+    /// never ended, or [`Protocol::stepped`] refused what it did. A state
     /// with such a node violates a built-in property and has no successors.
     Failed {
         /// What its disk held before the step.
@@ -81,6 +82,13 @@ impl<M: Machine> Node<M> {
         match self {
             Node::Up(up) => &up.durable,
             Node::Down { durable } | Node::Failed { durable, .. } => durable,
+        }
+    }
+
+    pub(crate) fn durable_handle(&self) -> Cached<M::Durable> {
+        match self {
+            Node::Up(up) => up.durable.clone(),
+            Node::Down { durable } | Node::Failed { durable, .. } => durable.clone(),
         }
     }
 

@@ -106,6 +106,7 @@ pub(crate) fn successor<P: Protocol>(
     };
     let mut turn = Turn::new(protocol, before, node, observer);
     let after = turn.play(&before.nodes[node], action)?;
+    let after = turn.judge(&before.nodes[node], after);
     let (sent, clients) = (turn.sent, turn.clients);
     let after = Cached::renew(&before.nodes[node], after);
     let clients = clients.map_or_else(
@@ -161,7 +162,11 @@ fn send<P: Protocol>(
         let envelope = Cached::new(Envelope { from, to, message });
         let order = envelope.order();
         let position = state.network.partition_point(|other| other.order() < order);
-        state.network.insert(position, envelope);
+        // Sent again while it is still in flight, a message is not a second one: that the two arrive
+        // is what a duplication is for, and that one of them is lost is always possible.
+        if state.network.get(position) != Some(&envelope) {
+            state.network.insert(position, envelope);
+        }
     }
 }
 
@@ -219,6 +224,33 @@ impl<'a, P: Protocol, O: Observer<P::Machine>> Turn<'a, P, O> {
             }),
             (Action::Recover(_), Node::Down { durable }) => Some(self.start(durable.clone())),
             _ => None,
+        }
+    }
+
+    /// Asks the protocol whether the transition may have done what it did.
+    fn judge(
+        &mut self,
+        before: &Node<P::Machine>,
+        after: Node<P::Machine>,
+    ) -> Node<P::Machine> {
+        let (Some(was), Some(is)) = (before.machine(), after.machine()) else {
+            return after;
+        };
+        let clients = self.clients.as_ref();
+        let clients = clients.unwrap_or_else(|| self.before.clients());
+        match self.protocol.stepped(clients, self.id, was, is) {
+            Ok(None) => after,
+            Ok(Some(clients)) => {
+                self.clients = Some(clients);
+                after
+            }
+            Err(reason) => {
+                self.observer.failed(reason);
+                Node::Failed {
+                    durable: before.durable_handle(),
+                    reason: Arc::from(reason),
+                }
+            }
         }
     }
 

@@ -21,11 +21,11 @@ const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1a1a1a}\
 .lane{stroke:#bbb;stroke-width:1}\
 .down{stroke:#c62828;stroke-width:2;stroke-dasharray:2 5}\
 .name{font-weight:bold;text-anchor:middle}\
-.tag{font-size:11px;text-anchor:middle;fill:#333}\
+.tag{font-size:11px;text-anchor:middle;fill:#333;paint-order:stroke;stroke:#fff;stroke-width:3px}\
 .arrow{stroke:#1565c0;stroke-width:1.5;fill:none;marker-end:url(#head)}\
 .copy{stroke-dasharray:6 3}\
 .lost{stroke:#999;stroke-width:1.5;stroke-dasharray:3 3;fill:none}\
-.request{stroke:#2e7d32}\
+.client{stroke:#2e7d32;marker-end:url(#client)}\
 .dot{fill:#1a1a1a}\
 .cross{stroke:#c62828;stroke-width:3;fill:none}\
 .disk{fill:#fff8e1;stroke:#6d4c00;stroke-width:1.3}\
@@ -78,14 +78,17 @@ impl<'a> Diagram<'a> {
             self,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\">\n\
              <style>{STYLE}</style>\n\
-             <defs><marker id=\"head\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path d=\"M0 0L10 5L0 10z\" fill=\"#1565c0\"/></marker></defs>\n\
-             <rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>"
+             <defs>{}{}</defs>\n\
+             <rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>",
+            arrow_head("head", "#1565c0"),
+            arrow_head("client", "#2e7d32"),
         );
         self.stripes(width);
         self.lanes();
         self.crashed_lanes();
         for number in 1..=self.trace.steps.len() {
             self.arrow(number);
+            self.answers(number);
         }
         for number in 1..=self.trace.steps.len() {
             self.step(number);
@@ -142,7 +145,7 @@ impl<'a> Diagram<'a> {
         let step = &self.trace.steps[number - 1];
         let (to_x, to_y) = (self.node_x(&step.node), self.rows[number]);
         let (class, from_x, from_y, text) = match &step.what {
-            What::Request { label, .. } => ("arrow request", lane_x(0), to_y, label),
+            What::Request { label, .. } => ("arrow client", lane_x(0), to_y, label),
             What::Deliver {
                 from,
                 message,
@@ -159,6 +162,23 @@ impl<'a> Diagram<'a> {
             } => ("lost", self.node_x(from), self.rows[*sent_in], message),
             _ => return,
         };
+        self.line(class, (from_x, from_y), (to_x, to_y), text);
+    }
+
+    /// What the node tells the application: an arrow to the clients, beside the effect's text.
+    fn answers(&mut self, number: usize) {
+        let step = &self.trace.steps[number - 1];
+        let (x, row) = (self.node_x(&step.node), self.rows[number]);
+        for (index, effect) in step.effects.iter().take(EFFECTS_SHOWN_MAX).enumerate() {
+            if let Effect::Told(output) = effect {
+                let y = row + EFFECT_HEIGHT * (index + 1);
+                self.line("arrow client", (x, y), (lane_x(0), y), output);
+            }
+        }
+    }
+
+    fn line(&mut self, class: &str, from: (usize, usize), to: (usize, usize), text: &str) {
+        let ((from_x, from_y), (to_x, to_y)) = (from, to);
         let title = escape(text);
         draw!(
             self,
@@ -241,6 +261,13 @@ impl<'a> Diagram<'a> {
         let index = self.trace.nodes.iter().position(|name| name == node);
         lane_x(index.map_or(0, |index| index + 1))
     }
+}
+
+fn arrow_head(id: &str, color: &str) -> String {
+    format!(
+        "<marker id=\"{id}\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"7\" \
+         markerHeight=\"7\" orient=\"auto\"><path d=\"M0 0L10 5L0 10z\" fill=\"{color}\"/></marker>"
+    )
 }
 
 fn lane_x(lane: usize) -> usize {

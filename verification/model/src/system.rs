@@ -59,7 +59,10 @@ impl<P: Protocol> System<P> {
     fn node_actions(&self, index: usize, state: &State<P>, actions: &mut Vec<Action<P::Machine>>) {
         match &*state.nodes[index] {
             Node::Up(up) => {
-                actions.extend(up.timers.iter().map(|t| Action::Timeout(index, *t)));
+                let id = self.protocol.nodes()[index];
+                let due = up.timers.iter().copied();
+                let due = due.filter(|timer| self.protocol.fires(state, id, *timer));
+                actions.extend(due.map(|timer| Action::Timeout(index, timer)));
                 if !up.unsynced.is_empty() {
                     actions.push(Action::Sync(index));
                 }
@@ -111,11 +114,11 @@ impl<P: Protocol> Model for System<P> {
             actions.extend(distinct(&state.network).cloned().map(Action::Lose));
             return;
         }
+        let mut requests = Vec::new();
+        self.protocol.requests(state, &mut requests);
         let up = |id: NodeId| {
             node_index(&*self.protocol, id).is_some_and(|node| state.nodes[node].up().is_some())
         };
-        let mut requests = Vec::new();
-        self.protocol.requests(state.clients(), &up, &mut requests);
         requests.retain(|request| up(request.node));
         actions.extend(requests.into_iter().map(Action::Request));
         for index in 0..state.nodes.len() {

@@ -1,5 +1,6 @@
 //! The checker against machines small enough to count their states by hand.
 
+mod explorer;
 mod hazards;
 mod results;
 mod toys;

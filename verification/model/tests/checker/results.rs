@@ -133,7 +133,7 @@ fn the_diagram_is_well_formed() {
     };
     assert_eq!(of_class("lane"), 3); // clients and two nodes
     assert_eq!(of_class("arrow"), 2); // replicate, stored
-    assert_eq!(of_class("arrow request"), 1);
+    assert_eq!(of_class("arrow client"), 2); // the request, the answer
     assert_eq!(of_class("cross"), 1);
     assert_eq!(of_class("down"), 1);
 }
@@ -234,13 +234,7 @@ fn an_initial_state_out_of_bounds_is_an_error() {
             self.0.bounds()
         }
         fn clients(&self) {}
-        fn requests(
-            &self,
-            (): &(),
-            _: &dyn Fn(quorate_machine::NodeId) -> bool,
-            _: &mut Vec<Request<Inert>>,
-        ) {
-        }
+        fn requests(&self, _: &State<Self>, _: &mut Vec<Request<Inert>>) {}
         fn requested(&self, (): &mut (), _: &Request<Inert>) {}
         fn output(&self, (): &mut (), _: quorate_machine::NodeId, (): &()) {}
         fn within(&self, _: &State<Self>) -> bool {

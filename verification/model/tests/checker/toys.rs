@@ -108,12 +108,8 @@ impl<M: Machine<Config = Group>> Protocol for Toy<M> {
             told: vec![],
         }
     }
-    fn requests(
-        &self,
-        clients: &Self::Clients,
-        _: &dyn Fn(NodeId) -> bool,
-        out: &mut Vec<Request<M>>,
-    ) {
+    fn requests(&self, state: &State<Self>, out: &mut Vec<Request<M>>) {
+        let clients = state.clients();
         out.extend(
             self.script
                 .get(clients.asked)
