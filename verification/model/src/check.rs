@@ -165,6 +165,7 @@ impl Plan {
         options: &mut Options,
     ) -> Result<Found<P>, CheckError> {
         let checker = System::new(Arc::clone(protocol))
+            .stopping_at_violation()
             .checker()
             .threads(self.threads)
             .finish_when(HasDiscoveries::AnyFailures);

@@ -97,6 +97,9 @@ fn check_slot<P: Protocol, const I: usize>(system: &System<P>, state: &State<P>)
     let reports = (property.condition)(state, &system.protocol) != quiet;
     // Of two threads that find something at the same time, one reports.
     let first = reports && !decided.swap(true, Ordering::Relaxed);
+    if first && property.expectation == Expectation::Always {
+        system.violated();
+    }
     quiet != first
 }
 

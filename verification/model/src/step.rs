@@ -228,11 +228,7 @@ impl<'a, P: Protocol, O: Observer<P::Machine>> Turn<'a, P, O> {
     }
 
     /// Asks the protocol whether the transition may have done what it did.
-    fn judge(
-        &mut self,
-        before: &Node<P::Machine>,
-        after: Node<P::Machine>,
-    ) -> Node<P::Machine> {
+    fn judge(&mut self, before: &Node<P::Machine>, after: Node<P::Machine>) -> Node<P::Machine> {
         let (Some(was), Some(is)) = (before.machine(), after.machine()) else {
             return after;
         };

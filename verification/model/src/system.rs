@@ -15,6 +15,8 @@ pub struct System<P: Protocol> {
     pub(crate) slots: Vec<Slot<P>>,
     /// Set to end a search: no state has successors any more, so the search drains what it holds.
     stopped: AtomicBool,
+    /// Whether a violation ends the search at once.
+    stops_at_violation: bool,
 }
 
 impl<P: Protocol> System<P> {
@@ -30,6 +32,16 @@ impl<P: Protocol> System<P> {
             protocol,
             slots,
             stopped: AtomicBool::new(false),
+            stops_at_violation: false,
+        }
+    }
+
+    /// The same, for a search that a violation ends. stateright alone goes on for up to 1500 states,
+    /// and each of them may panic with a message of its own.
+    pub(crate) fn stopping_at_violation(self) -> Self {
+        System {
+            stops_at_violation: true,
+            ..self
         }
     }
 
@@ -42,6 +54,13 @@ impl<P: Protocol> System<P> {
     pub(crate) fn listed(&self) -> Vec<(&'static str, Expectation)> {
         let properties = self.slots.iter().map(|slot| &slot.property);
         properties.map(|p| (p.name, p.expectation)).collect()
+    }
+
+    /// A property that must always hold is violated.
+    pub(crate) fn violated(&self) {
+        if self.stops_at_violation {
+            self.stop();
+        }
     }
 
     pub(crate) fn stop(&self) {
@@ -77,7 +96,7 @@ impl<P: Protocol> System<P> {
 
     fn network_actions(&self, state: &State<P>, actions: &mut Vec<Action<P::Machine>>) {
         let duplicate = state.spent.duplications < self.protocol.bounds().duplications;
-        for envelope in distinct(&state.network) {
+        for envelope in &state.network {
             let receiver = node_index(&*self.protocol, envelope.to);
             // A message to a node that is down waits: the node may recover, or never get it.
             if receiver.is_some_and(|node| state.nodes[node].up().is_some()) {
@@ -88,13 +107,6 @@ impl<P: Protocol> System<P> {
             }
         }
     }
-}
-
-/// The elements of a sorted list without repetitions: equal messages are delivered alike.
-fn distinct<T: PartialEq>(sorted: &[Cached<T>]) -> impl Iterator<Item = &Cached<T>> {
-    sorted
-        .chunk_by(|one, next| one == next)
-        .filter_map(<[_]>::first)
 }
 
 impl<P: Protocol> Model for System<P> {
@@ -111,7 +123,7 @@ impl<P: Protocol> Model for System<P> {
             return;
         }
         if state.network.len() > self.protocol.bounds().in_flight {
-            actions.extend(distinct(&state.network).cloned().map(Action::Lose));
+            actions.extend(state.network.iter().cloned().map(Action::Lose));
             return;
         }
         let mut requests = Vec::new();

@@ -41,6 +41,17 @@ fn states_reached_on_two_ways_are_one() {
 }
 
 #[test]
+fn the_order_in_which_messages_were_sent_does_not_matter() {
+    // Neither called, one or the other, both.
+    assert_eq!(checked(Toy::<Caller>::new(3)).unique, 4);
+}
+
+#[test]
+fn a_state_is_small() {
+    assert!(size_of::<State<Toy<Register<false>>>>() <= 64);
+}
+
+#[test]
 fn crashes_are_bounded_in_total() {
     // With one crash: never crashed; one or the other down; both up again.
     assert_eq!(checked(Toy::<Inert>::new(2).crashes(1)).unique, 4);

@@ -215,6 +215,36 @@ impl<const DEAF: bool> Machine for Greeter<DEAF> {
     }
 }
 
+/// Calls the first node when its timer fires; nobody answers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Caller;
+
+impl Machine for Caller {
+    type Config = Group;
+    type Command = ();
+    type Message = ();
+    type Timer = ();
+    type Record = ();
+    type Durable = ();
+    type Output = ();
+
+    fn apply(_: &mut (), _: &()) {}
+    fn start(group: &Group, _: &(), fx: &mut Effects<Self>) -> Self {
+        if group.me != N1 {
+            fx.arm((), 1..=1);
+        }
+        Caller
+    }
+    fn step(&mut self, _: &Group, event: Event<Self>, fx: &mut Effects<Self>) {
+        if matches!(event, Event::Timeout(())) {
+            fx.send(N1, ());
+        }
+    }
+    fn backed(_: NodeId, _: &(), _: &()) -> bool {
+        true
+    }
+}
+
 /// Stores what it is told, tells itself and the others, and answers. An eager one tells the others
 /// before its disk has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
