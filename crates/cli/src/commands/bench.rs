@@ -27,6 +27,9 @@ use self::load::{KvClient, KvTarget, Limit, Workload};
 use self::report::{Level, Report};
 use crate::outcome::{Failure, Outcome};
 
+/// Keys are written with twelve digits.
+const MOST_KEYS: u64 = 1_000_000_000_000;
+
 /// What can be measured.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
@@ -68,8 +71,9 @@ pub(crate) struct KvArgs {
           value_parser = clap::value_parser!(u16).range(1..=4096))]
     clients: Vec<u16>,
 
-    /// HTTP/2 connections that the clients of a level share; never more than it has clients.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    /// HTTP/2 connections that the clients of a level share; never more than it has clients. etcd is at
+    /// its best with one.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=4096))]
     connections: u16,
 
     /// Size of a value, of random bytes; at most 1 MiB, below etcd's limit for a request.
@@ -77,7 +81,7 @@ pub(crate) struct KvArgs {
     value_bytes: u32,
 
     /// Keys to choose from, uniformly at random.
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=MOST_KEYS))]
     keys: u64,
 
     /// Measured time of a level.
@@ -85,7 +89,7 @@ pub(crate) struct KvArgs {
     seconds: u64,
 
     /// Measured puts of a level, all clients together, in place of a time.
-    #[arg(long, conflicts_with = "seconds", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, conflicts_with = "seconds", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     operations: Option<u64>,
 
     /// Unmeasured time before each level.
@@ -97,7 +101,7 @@ pub(crate) struct KvArgs {
     timeout_seconds: u64,
 
     /// Process ids of all members on this machine, to count the CPU time that they use.
-    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=4_194_304))]
     pids: Vec<u32>,
 
     /// Threads of the load generator.

@@ -1,6 +1,8 @@
 //! etcd as a target: the few calls of its v3 API that measuring it takes.
 
-use std::time::Duration;
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tonic::Status;
@@ -14,6 +16,12 @@ use crate::outcome::Failure;
 
 /// How long a member may take to accept a connection or to tell its status.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an election is waited for: etcd's election timeout is a second, and a vote may be split.
+const ELECTION_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often the members are asked meanwhile.
+const ELECTION_POLL: Duration = Duration::from_millis(100);
 
 #[allow(unreachable_pub, missing_docs)]
 mod proto {
@@ -30,21 +38,79 @@ impl<'a> Etcd<'a> {
         Etcd { endpoints }
     }
 
-    /// Asks each member who leads, until one says that it does itself. A member that is down is passed by:
-    /// a cluster of three serves with two.
+    /// The member that says that it leads. While a member knows of no leader an election is going on, and
+    /// its end is waited for.
     async fn find_leader(&self) -> Result<&'a Uri, Failure> {
+        let begun = Instant::now();
+        loop {
+            let answers = self.ask_who_leads().await;
+            if let Some((endpoint, _)) = answers.iter().find(|(_, role)| *role == Role::Leads) {
+                return Ok(endpoint);
+            }
+            let electing = answers.iter().any(|(_, role)| *role == Role::Elects);
+            if !electing || begun.elapsed() > ELECTION_PATIENCE {
+                let answers: Vec<_> = answers
+                    .iter()
+                    .map(|(at, role)| format!("{at} {role}"))
+                    .collect();
+                return Err(Failure::Cluster(format!(
+                    "no leader among the endpoints: {}",
+                    answers.join("; ")
+                )));
+            }
+            tokio::time::sleep(ELECTION_POLL).await;
+        }
+    }
+
+    /// Asks one member after another until one leads. A member that is down is passed by: a cluster of
+    /// three serves with two.
+    async fn ask_who_leads(&self) -> Vec<(&'a Uri, Role)> {
         let mut answers = Vec::with_capacity(self.endpoints.len());
         for endpoint in self.endpoints {
-            match status(endpoint).await {
-                Ok(status) if leads(&status) => return Ok(endpoint),
-                Ok(_) => answers.push(format!("{endpoint} follows")),
-                Err(failure) => answers.push(failure.to_string()),
+            let role = match status(endpoint).await {
+                Ok(status) => Role::of(&status),
+                Err(silence) => Role::Silent(silence),
+            };
+            let found = role == Role::Leads;
+            answers.push((endpoint, role));
+            if found {
+                break;
             }
         }
-        let answers = answers.join("; ");
-        Err(Failure::Cluster(format!(
-            "no leader among the endpoints: {answers}"
-        )))
+        answers
+    }
+}
+
+/// What a member says about who leads.
+#[derive(Debug, PartialEq, Eq)]
+enum Role {
+    Leads,
+    Follows,
+    Elects,
+    Silent(String),
+}
+
+impl Role {
+    fn of(status: &StatusResponse) -> Self {
+        let member = status.header.as_ref().map(|header| header.member_id);
+        if status.leader == 0 {
+            Role::Elects
+        } else if member == Some(status.leader) {
+            Role::Leads
+        } else {
+            Role::Follows
+        }
+    }
+}
+
+impl Display for Role {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Role::Leads => out.write_str("leads"),
+            Role::Follows => out.write_str("follows another"),
+            Role::Elects => out.write_str("knows no leader"),
+            Role::Silent(why) => out.write_str(why),
+        }
     }
 }
 
@@ -59,7 +125,9 @@ impl KvTarget for Etcd<'_> {
         let leader = self.find_leader().await?;
         let mut stubs = Vec::with_capacity(connections.into());
         for _ in 0..connections {
-            stubs.push(KvStub::new(channel(leader).await?));
+            let connected = channel(leader).await;
+            let channel = connected.map_err(|why| Failure::Cluster(format!("{leader} {why}")))?;
+            stubs.push(KvStub::new(channel));
         }
         let stubs = stubs.into_iter().cycle().take(clients.into());
         Ok(Connected {
@@ -69,18 +137,16 @@ impl KvTarget for Etcd<'_> {
     }
 }
 
-async fn channel(endpoint: &Uri) -> Result<Channel, Failure> {
+async fn channel(endpoint: &Uri) -> Result<Channel, String> {
     Channel::builder(endpoint.clone())
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .connect()
         .await
-        .map_err(|error| {
-            Failure::Cluster(format!("{endpoint} does not accept: {}", causes(&error)))
-        })
+        .map_err(|error| format!("does not accept: {}", root_cause(&error)))
 }
 
-async fn status(endpoint: &Uri) -> Result<StatusResponse, Failure> {
+async fn status(endpoint: &Uri) -> Result<StatusResponse, String> {
     let mut stub = MaintenanceClient::new(channel(endpoint).await?);
     let answer = tokio::time::timeout(CONNECT_TIMEOUT, stub.status(StatusRequest {})).await;
     match answer {
@@ -88,13 +154,6 @@ async fn status(endpoint: &Uri) -> Result<StatusResponse, Failure> {
         Ok(Err(refusal)) => Err(format!("tells no status: {}", words(&refusal))),
         Err(_) => Err(format!("tells no status within {CONNECT_TIMEOUT:?}")),
     }
-    .map_err(|answer| Failure::Cluster(format!("{endpoint} {answer}")))
-}
-
-/// Whether the member that gave this status is the leader that it names; 0 stands for none.
-fn leads(status: &StatusResponse) -> bool {
-    let member = status.header.as_ref().map(|header| header.member_id);
-    status.leader != 0 && member == Some(status.leader)
 }
 
 /// One client of the leader, perhaps sharing its connection.
@@ -118,18 +177,16 @@ impl KvClient for EtcdClient {
 }
 
 fn words(refusal: &Status) -> String {
-    format!("{:?}: {}", refusal.code(), refusal.message())
+    match refusal.source() {
+        Some(cause) => format!("{:?}: {}", refusal.code(), root_cause(cause)),
+        None => format!("{:?}: {}", refusal.code(), refusal.message()),
+    }
 }
 
-/// An error with what caused it: tonic's own message for any failed connection is "transport error".
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
+/// The innermost cause: tonic's own message for any failed connection is "transport error".
+fn root_cause(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.last().unwrap_or(error).to_string()
 }
 
 #[cfg(test)]
@@ -171,16 +228,36 @@ mod tests {
         let leader = b"\x0a\x05\x08\x01\x10\xac\x02\x12\x063.4.23\x18\x80\x20\x20\xac\x02";
         let status = StatusResponse::decode(&leader[..]).unwrap();
         assert_eq!(status.version, "3.4.23");
-        assert!(leads(&status));
-        assert!(!leads(&StatusResponse {
+        assert_eq!(Role::of(&status), Role::Leads);
+        let other = StatusResponse {
             leader: 301,
             ..status
-        }));
+        };
+        assert_eq!(Role::of(&other), Role::Follows);
     }
 
     #[test]
-    fn a_member_without_a_leader_does_not_lead() {
-        assert!(!leads(&StatusResponse::default()));
+    fn a_member_that_names_nobody_is_in_an_election() {
+        let role = Role::of(&StatusResponse::default());
+        assert_eq!(role, Role::Elects);
+    }
+
+    #[test]
+    fn a_refusal_is_put_in_the_words_of_the_server() {
+        let refusal = Status::resource_exhausted("etcdserver: mvcc: database space exceeded");
+        assert_eq!(
+            words(&refusal),
+            "ResourceExhausted: etcdserver: mvcc: database space exceeded"
+        );
+    }
+
+    #[test]
+    fn a_broken_connection_is_put_in_the_words_of_its_cause() {
+        let cause = std::io::Error::other("reset by peer");
+        assert_eq!(
+            words(&Status::from_error(cause.into())),
+            "Unknown: reset by peer"
+        );
     }
 
     #[tokio::test]
@@ -195,6 +272,9 @@ mod tests {
             text.starts_with("no leader among the endpoints: http://127.0.0.1:"),
             "{text}"
         );
-        assert!(text.contains("refused"), "{text}");
+        assert!(
+            text.contains(" does not accept: Connection refused"),
+            "{text}"
+        );
     }
 }

@@ -82,9 +82,10 @@ fn numbers_out_of_range_are_refused_with_the_range() {
         ("--clients 5000", "5000 is not in 1..=4096"),
         ("--connections 0", "0 is not in 1..=4096"),
         ("--value-bytes 1048577", "1048577 is not in 0..=1048576"),
-        ("--keys 0", "0 is not in 1.."),
+        ("--keys 0", "0 is not in 1..=1000000000000"),
+        ("--operations 0", "0 is not in 1..=1000000000"),
         ("--seconds 0", "0 is not in 1..=86400"),
-        ("--pids 0", "0 is not in 1.."),
+        ("--pids 0", "0 is not in 1..=4194304"),
     ] {
         let message = complaint(words);
         assert!(message.contains(range), "{words}: {message}");
