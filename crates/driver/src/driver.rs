@@ -1,0 +1,386 @@
+//! The task that drives one machine.
+
+use crate::edge::{DrivenMachine, Log, Network};
+use crate::event_log::Recorder;
+use crate::handle::DriverConfig;
+use crate::timers::Timers;
+use bytes::{Bytes, BytesMut};
+use quorate_machine::{Effects, Event, Gate, NodeId, Promise, TimerEffect};
+use quorate_transport::Wire;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use std::collections::VecDeque;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// How often messages to itself and timers of zero ticks take turns within one turn. A machine that
+/// batches needs one round; what a machine does beyond these, it does in the next turn.
+const ROUNDS: usize = 8;
+
+/// Messages and records are encoded into blocks of this size and are slices of them, so that most
+/// need no allocation of their own.
+const BLOCK_BYTES: usize = 64 << 10;
+
+/// Records are given to the log before the end of the turn once they have this many bytes: a batch
+/// must stay within what a log takes at once.
+const BATCH_BYTES: u64 = 4 << 20;
+
+/// What a record costs in memory besides its bytes, roughly.
+const RECORD_OVERHEAD_BYTES: u64 = 64;
+
+/// What others tell the driver without its inbox, and what it tells them.
+#[derive(Default)]
+pub(crate) struct Signals {
+    /// Records that have become durable since the start, and their bytes.
+    durable_records: AtomicU64,
+    durable_bytes: AtomicU64,
+    stopping: AtomicBool,
+    /// The log gave up records: what waits for them must never leave.
+    log_failed: AtomicBool,
+    wake: Notify,
+    pub(crate) turns: AtomicU64,
+    pub(crate) steps: AtomicU64,
+}
+
+impl Signals {
+    fn synced(&self, records: u64, bytes: u64) {
+        self.durable_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.durable_records.fetch_add(records, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.wake.notify_one();
+    }
+}
+
+/// What one batch is waited for with. If the log drops it, the records are not durable and never
+/// will be.
+struct Pending {
+    signals: Arc<Signals>,
+    records: u64,
+    bytes: u64,
+    durable: bool,
+}
+
+impl Pending {
+    fn durable(mut self) {
+        self.durable = true;
+        self.signals.synced(self.records, self.bytes);
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if !self.durable {
+            self.signals.log_failed.store(true, Ordering::SeqCst);
+            self.signals.stop();
+        }
+    }
+}
+
+/// A machine and everything around it.
+pub(crate) struct Driver<M: DrivenMachine, L, N, O> {
+    config: DriverConfig,
+    me: NodeId,
+    machine_config: M::Config,
+    machine: M,
+    log: L,
+    network: N,
+    outputs: O,
+    inbox: mpsc::Receiver<Event<M>>,
+    signals: Arc<Signals>,
+    recorder: Option<Recorder>,
+
+    /// The time of the current turn.
+    now: Instant,
+    gate: Gate<M>,
+    timers: Timers<M::Timer>,
+    /// Due messages of the machine to itself.
+    loopback: VecDeque<Event<M>>,
+    /// How many durable records the gate knows of.
+    durable_records: u64,
+    /// Bytes given to the log since the start.
+    appended_bytes: u64,
+
+    // What the current turn has collected; buffers that are reused, so that a turn allocates little.
+    events: Vec<Event<M>>,
+    fx: Effects<M>,
+    records: Vec<Bytes>,
+    record_bytes: u64,
+    messages: Vec<(NodeId, Bytes)>,
+    told: Vec<M::Output>,
+    block: BytesMut,
+}
+
+impl<M, L, N, O> Driver<M, L, N, O>
+where
+    M: DrivenMachine,
+    L: Log,
+    N: Network,
+    O: FnMut(M::Output) + Send + 'static,
+{
+    /// Starts the machine; its first effects leave in the first turn.
+    #[allow(clippy::too_many_arguments)] // Each is one end of a connection; called from one place.
+    pub(crate) fn start(
+        config: DriverConfig,
+        machine_config: M::Config,
+        durable: &M::Durable,
+        log: L,
+        network: N,
+        outputs: O,
+        inbox: mpsc::Receiver<Event<M>>,
+        signals: Arc<Signals>,
+        recorder: Option<Recorder>,
+    ) -> Self {
+        let random = config
+            .seed
+            .map_or_else(StdRng::from_os_rng, StdRng::seed_from_u64);
+        let mut fx = Effects::new();
+        let machine = M::start(&machine_config, durable, &mut fx);
+        let mut driver = Driver {
+            me: network.me(),
+            machine_config,
+            machine,
+            log,
+            network,
+            outputs,
+            inbox,
+            signals,
+            recorder,
+            now: Instant::now(),
+            gate: Gate::new(),
+            timers: Timers::new(config.tick, random),
+            loopback: VecDeque::new(),
+            durable_records: 0,
+            appended_bytes: 0,
+            events: Vec::new(),
+            fx,
+            records: Vec::new(),
+            record_bytes: 0,
+            messages: Vec::new(),
+            told: Vec::new(),
+            block: BytesMut::with_capacity(BLOCK_BYTES),
+            config,
+        };
+        driver.absorb();
+        driver
+    }
+
+    /// Turn after turn, until the driver is stopped.
+    pub(crate) async fn run(mut self) {
+        let mut sleep = pin!(sleep_until(Instant::now()));
+        while !self.signals.stopping.load(Ordering::SeqCst) {
+            self.turn();
+            self.wait(sleep.as_mut()).await;
+        }
+        self.network.unregister(self.config.group);
+        self.inbox.close();
+        self.collect_syncs();
+        while self.gate.unsynced() > 0 && !self.signals.log_failed.load(Ordering::SeqCst) {
+            self.signals.wake.notified().await;
+            self.collect_syncs();
+        }
+        self.leave();
+        tracing::debug!(group = %self.config.group, "stopped");
+    }
+
+    /// Waits until there is something to do, and collects events.
+    async fn wait(&mut self, mut sleep: Pin<&mut Sleep>) {
+        if !self.loopback.is_empty() || self.timers.zeros() > 0 {
+            // The machine still has to do with itself; let others have the thread before.
+            return tokio::task::yield_now().await;
+        }
+        let earliest = self.timers.earliest();
+        // A deadline that moved away is left alone: it costs a turn without events once in a while,
+        // and saves moving it on every message that arms an election timer anew.
+        if let Some(at) = earliest
+            && (sleep.is_elapsed() || at < sleep.deadline())
+        {
+            sleep.as_mut().reset(at);
+        }
+        let room = self.has_room();
+        tokio::select! {
+            biased;
+            () = self.signals.wake.notified() => {}
+            count = self.inbox.recv_many(&mut self.events, self.config.turn.max(1)), if room => {
+                if count == 0 {
+                    self.signals.stop(); // nobody is left who could send anything
+                }
+            }
+            () = sleep, if earliest.is_some() => {}
+        }
+    }
+
+    /// Whether the disk keeps up, so that events may be taken.
+    fn has_room(&self) -> bool {
+        if self.gate.unsynced() == 0 {
+            return true;
+        }
+        if self.log.is_congested() {
+            return false;
+        }
+        let durable_bytes = self.signals.durable_bytes.load(Ordering::Relaxed);
+        self.appended_bytes - durable_bytes <= self.config.unsynced_bytes
+    }
+
+    fn turn(&mut self) {
+        self.now = Instant::now();
+        self.signals.turns.fetch_add(1, Ordering::Relaxed);
+        self.collect_syncs();
+
+        // Whatever woke the driver, the events that wait are part of this turn.
+        while self.events.len() < self.config.turn
+            && self.has_room()
+            && let Ok(event) = self.inbox.try_recv()
+        {
+            self.events.push(event);
+        }
+        let mut events = std::mem::take(&mut self.events);
+        for event in events.drain(..) {
+            self.step(event);
+        }
+        self.events = events;
+
+        // Each timer at most once, even if ticks had no length.
+        for _ in 0..self.timers.len() {
+            let Some(timer) = self.timers.take_due(self.now) else {
+                break;
+            };
+            self.step(Event::Timeout(timer));
+        }
+        for _ in 0..ROUNDS {
+            for _ in 0..self.loopback.len() {
+                if let Some(event) = self.loopback.pop_front() {
+                    self.step(event);
+                }
+            }
+            if self.loopback.is_empty() {
+                for _ in 0..self.timers.zeros() {
+                    if let Some(timer) = self.timers.take_zero() {
+                        self.step(Event::Timeout(timer));
+                    }
+                }
+            }
+            if self.loopback.is_empty() && self.timers.zeros() == 0 {
+                break;
+            }
+        }
+        self.leave();
+    }
+
+    /// Learns what has become durable, and releases what was waiting for it.
+    fn collect_syncs(&mut self) {
+        let durable = self.signals.durable_records.load(Ordering::Acquire);
+        if durable == self.durable_records {
+            return;
+        }
+        self.gate.synced(durable - self.durable_records);
+        self.durable_records = durable;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.durable(durable);
+        }
+        self.release();
+    }
+
+    fn step(&mut self, event: Event<M>) {
+        self.signals.steps.fetch_add(1, Ordering::Relaxed);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.event(&event);
+        }
+        self.machine.step(&self.machine_config, event, &mut self.fx);
+        self.absorb();
+    }
+
+    /// Takes the effects of a step apart. Nothing leaves the node here.
+    fn absorb(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.effects(&self.fx);
+        }
+        if self.fx.is_empty() {
+            return;
+        }
+        let mut fx = std::mem::take(&mut self.fx);
+        for timer in fx.drain_timers() {
+            match timer {
+                TimerEffect::Arm(timer, ticks) => self.timers.arm(timer, ticks, self.now),
+                TimerEffect::Disarm(timer) => self.timers.disarm(timer),
+            }
+        }
+        for (to, message) in fx.drain_immediate() {
+            self.send(to, message);
+        }
+        for record in self.gate.absorb(&mut fx) {
+            record.encode(&mut self.block);
+            let record = self.block.split().freeze();
+            self.record_bytes += record.len() as u64 + RECORD_OVERHEAD_BYTES;
+            self.records.push(record);
+        }
+        self.fx = fx;
+        self.release();
+        if self.record_bytes >= BATCH_BYTES {
+            self.append();
+        }
+    }
+
+    fn release(&mut self) {
+        while let Some(promise) = self.gate.release() {
+            match promise {
+                Promise::Send { to, message } => self.send(to, message),
+                Promise::Output(output) => self.told.push(output),
+            }
+        }
+    }
+
+    fn send(&mut self, to: NodeId, message: M::Message) {
+        if to == self.me {
+            self.loopback
+                .push_back(Event::Receive { from: to, message });
+        } else {
+            message.encode(&mut self.block);
+            self.messages.push((to, self.block.split().freeze()));
+        }
+    }
+
+    /// Lets out what the turn has collected.
+    fn leave(&mut self) {
+        self.append();
+        for (to, payload) in self.messages.drain(..) {
+            self.network.send(to, self.config.group, payload);
+        }
+        for output in self.told.drain(..) {
+            (self.outputs)(output);
+        }
+    }
+
+    /// Gives the log the records that it does not have yet, the event log before it: whatever others
+    /// see of a turn, its events survive the process.
+    fn append(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.flush();
+        }
+        // After a batch that failed there must be no other: it would follow a gap.
+        if self.records.is_empty() || self.signals.log_failed.load(Ordering::SeqCst) {
+            return;
+        }
+        // The next turn is probably like this one.
+        let next = Vec::with_capacity(self.records.len());
+        let records = std::mem::replace(&mut self.records, next);
+        let bytes = std::mem::take(&mut self.record_bytes);
+        self.appended_bytes += bytes;
+        let pending = Pending {
+            signals: self.signals.clone(),
+            records: records.len() as u64,
+            bytes,
+            durable: false,
+        };
+        let done = Box::new(move || pending.durable());
+        if let Err(error) = self.log.append(self.config.group, records, done) {
+            tracing::error!(group = %self.config.group, "stopping, the log takes no more: {error}");
+        }
+    }
+}
