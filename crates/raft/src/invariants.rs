@@ -60,21 +60,18 @@ pub fn state_machine_safety<S: StateMachine>(a: &Raft<S>, b: &Raft<S>) -> bool {
     shared == Index(0) || committed(a) == committed(b)
 }
 
-/// Leader completeness: `leader`, in its term, has everything that was committed in earlier terms.
-pub fn leader_completeness<S: StateMachine>(leader: &Raft<S>, committed: &[Position]) -> bool {
-    let earlier = committed.iter().filter(|p| p.term < leader.term());
-    !leader.is_leader() || earlier.into_iter().all(|p| leader.log().contains(*p))
+/// Leader completeness: `leader` has everything that was committed while an earlier term's leader
+/// led. (An entry *of* an earlier term that a later leader commits is nothing that a leader in between
+/// must have.)
+pub fn leader_completeness<S: StateMachine>(leader: &Raft<S>, earlier: &[Position]) -> bool {
+    !leader.is_leader() || earlier.iter().all(|p| leader.log().contains(*p))
 }
 
 /// Committed is durable: a majority of disks has every committed entry.
-pub fn committed_is_durable<'a, C: Clone + Eq + 'a>(
-    committed: &[Position],
-    disks: impl Iterator<Item = &'a Log<C>> + Clone,
-) -> bool {
-    let majority = quorate_machine::majority(disks.clone().count());
+pub fn committed_is_durable<C: Clone + Eq>(committed: &[Position], disks: &[&Log<C>]) -> bool {
     committed.iter().all(|position| {
-        let holders = disks.clone().filter(|log| log.contains(*position));
-        holders.count() >= majority
+        let holders = disks.iter().filter(|log| log.contains(*position));
+        holders.count() >= quorate_machine::majority(disks.len())
     })
 }
 

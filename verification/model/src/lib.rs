@@ -54,6 +54,7 @@ mod check;
 mod explore;
 mod properties;
 mod protocol;
+pub mod raft;
 mod report;
 mod state;
 mod step;

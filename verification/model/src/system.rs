@@ -3,7 +3,7 @@
 use crate::properties::{self, Slot};
 use crate::state::{Node, State};
 use crate::step::{self, Action, node_index};
-use crate::{Cached, Expectation, Protocol, Trace};
+use crate::{Expectation, Protocol, Trace};
 use quorate_machine::NodeId;
 use stateright::{Model, Path};
 use std::sync::Arc;
