@@ -1,6 +1,6 @@
 //! The task that drives one machine.
 
-use crate::edge::{DrivenMachine, Log, Network};
+use crate::edge::{DrivenMachine, Log, Network, Waiting};
 use crate::event_log::Recorder;
 use crate::handle::DriverConfig;
 use crate::timers::Timers;
@@ -43,6 +43,9 @@ pub(crate) struct Signals {
     wake: Notify,
     pub(crate) turns: AtomicU64,
     pub(crate) steps: AtomicU64,
+    /// Bytes of messages in the inbox.
+    pub(crate) inbox_bytes: AtomicU64,
+    pub(crate) dropped_full: AtomicU64,
 }
 
 impl Signals {
@@ -92,7 +95,7 @@ pub(crate) struct Driver<M: DrivenMachine, L, N, O> {
     log: L,
     network: N,
     outputs: O,
-    inbox: mpsc::Receiver<Event<M>>,
+    inbox: mpsc::Receiver<Waiting<M>>,
     signals: Arc<Signals>,
     recorder: Option<Recorder>,
 
@@ -108,7 +111,7 @@ pub(crate) struct Driver<M: DrivenMachine, L, N, O> {
     appended_bytes: u64,
 
     // What the current turn has collected; buffers that are reused, so that a turn allocates little.
-    events: Vec<Event<M>>,
+    events: Vec<Waiting<M>>,
     fx: Effects<M>,
     records: Vec<Bytes>,
     record_bytes: u64,
@@ -133,7 +136,7 @@ where
         log: L,
         network: N,
         outputs: O,
-        inbox: mpsc::Receiver<Event<M>>,
+        inbox: mpsc::Receiver<Waiting<M>>,
         signals: Arc<Signals>,
         recorder: Option<Recorder>,
     ) -> Self {
@@ -241,8 +244,10 @@ where
             self.events.push(event);
         }
         let mut events = std::mem::take(&mut self.events);
-        for event in events.drain(..) {
-            self.step(event);
+        let bytes = events.iter().map(|waiting| waiting.bytes).sum();
+        self.signals.inbox_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        for waiting in events.drain(..) {
+            self.step(waiting.event);
         }
         self.events = events;
 

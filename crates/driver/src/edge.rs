@@ -1,12 +1,14 @@
 //! What a driver is connected to: the log, the network, and the bytes of the machine's types.
 
+use crate::driver::Signals;
 use bytes::Bytes;
 use quorate_machine::{Event, GroupId, Machine, NodeId};
+use quorate_storage::RecordLog;
 use quorate_transport::{Inbound, Malformed, Transport, Wire};
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::mpsc::{Sender, error::TrySendError};
+use std::sync::atomic::Ordering;
+use tokio::sync::mpsc::Sender;
 
 /// A machine that can be driven: its messages and records have bytes, and so have its commands and
 /// timers, for the event log.
@@ -44,6 +46,30 @@ pub trait Log: Send + 'static {
     }
 }
 
+impl Log for RecordLog {
+    fn append(
+        &self,
+        group: GroupId,
+        records: Vec<Bytes>,
+        done: Box<dyn FnOnce() + Send>,
+    ) -> Result<(), LogError> {
+        Ok(RecordLog::append(self, group, records, done)?)
+    }
+
+    fn replay(
+        &self,
+        group: GroupId,
+        each: &mut dyn FnMut(Bytes) -> Result<(), Malformed>,
+    ) -> Result<(), LogError> {
+        RecordLog::replay(self, group, &mut |record| Ok(each(record)?))?;
+        Ok(())
+    }
+
+    fn is_congested(&self) -> bool {
+        RecordLog::is_congested(self)
+    }
+}
+
 /// How messages get to other nodes.
 pub trait Network: Clone + Send + 'static {
     /// This node.
@@ -71,17 +97,33 @@ impl Network for Transport {
     }
 }
 
+/// What waits in the inbox.
+pub(crate) struct Waiting<M: Machine> {
+    pub(crate) event: Event<M>,
+    /// The length of a message; commands are limited by number only.
+    pub(crate) bytes: u64,
+}
+
 /// Parses what peers send, on the connection's task, so that the driver's task only steps.
 pub(crate) struct Edge<M: Machine> {
-    pub(crate) inbox: Sender<Event<M>>,
-    pub(crate) dropped: Arc<AtomicU64>,
+    pub(crate) inbox: Sender<Waiting<M>>,
+    pub(crate) signals: Arc<Signals>,
+    /// How many bytes of messages may wait.
+    pub(crate) limit_bytes: u64,
 }
 
 impl<M: DrivenMachine> Inbound for Edge<M> {
     fn receive(&self, from: NodeId, payload: Bytes) -> Result<(), Malformed> {
+        let bytes = payload.len() as u64;
         let message = M::Message::decode(payload)?;
-        if let Err(TrySendError::Full(_)) = self.inbox.try_send(Event::Receive { from, message }) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        let event = Event::Receive { from, message };
+        // Counted before it is queued, as the driver may take it at once.
+        let before = self.signals.inbox_bytes.fetch_add(bytes, Ordering::Relaxed);
+        // A message longer than the limit still has to get through when it is alone.
+        let full = before > 0 && before + bytes > self.limit_bytes;
+        if full || self.inbox.try_send(Waiting { event, bytes }).is_err() {
+            self.signals.inbox_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.signals.dropped_full.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -1,13 +1,13 @@
 //! Starting a driver, and talking to it.
 
 use crate::driver::{Driver, Signals};
-use crate::edge::{DrivenMachine, Edge, Log, LogError, Network};
+use crate::edge::{DrivenMachine, Edge, Log, LogError, Network, Waiting};
 use crate::event_log::{Fingerprint, Recorder};
 use quorate_machine::{Event, GroupId, Machine};
 use quorate_transport::Wire;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
@@ -20,6 +20,8 @@ pub struct DriverConfig {
     pub tick: Duration,
     /// How many events may wait to be stepped.
     pub inbox: usize,
+    /// How many bytes of messages from peers may be among them.
+    pub inbox_bytes: u64,
     /// How many of them are stepped in one turn.
     pub turn: usize,
     /// While more bytes than this wait for the disk, no event is taken from the inbox.
@@ -37,6 +39,7 @@ impl DriverConfig {
             group,
             tick: Duration::from_millis(10),
             inbox: 16 << 10,
+            inbox_bytes: 64 << 20,
             turn: 1 << 10,
             unsynced_bytes: 64 << 20,
             seed: None,
@@ -109,12 +112,12 @@ pub fn spawn<M: DrivenMachine>(
     let handle = Handle {
         inbox: sender.clone(),
         signals: Arc::new(Signals::default()),
-        dropped: Arc::default(),
         stopped,
     };
     let edge = Edge {
         inbox: sender,
-        dropped: handle.dropped.clone(),
+        signals: handle.signals.clone(),
+        limit_bytes: config.inbox_bytes,
     };
     let group = config.group;
     let driver = Driver::start(
@@ -157,9 +160,8 @@ fn recover<M: DrivenMachine>(
 
 /// A driver's other end, for local clients. Cheap to clone.
 pub struct Handle<M: Machine> {
-    inbox: mpsc::Sender<Event<M>>,
+    inbox: mpsc::Sender<Waiting<M>>,
     signals: Arc<Signals>,
-    dropped: Arc<AtomicU64>,
     stopped: watch::Receiver<()>,
 }
 
@@ -168,7 +170,6 @@ impl<M: Machine> Clone for Handle<M> {
         Handle {
             inbox: self.inbox.clone(),
             signals: self.signals.clone(),
-            dropped: self.dropped.clone(),
             stopped: self.stopped.clone(),
         }
     }
@@ -179,14 +180,14 @@ impl<M: Machine> Handle<M> {
     ///
     /// That it was taken does not mean that it will be stepped: the node may stop before.
     pub async fn submit(&self, command: M::Command) -> Result<(), Closed> {
-        let sent = self.inbox.send(Event::Command(command)).await;
+        let sent = self.inbox.send(waiting(command)).await;
         sent.map_err(|_| Closed)
     }
 
     /// Gives the machine a command if there is room for it.
     pub fn try_submit(&self, command: M::Command) -> Result<(), TrySubmitError> {
         use mpsc::error::TrySendError;
-        match self.inbox.try_send(Event::Command(command)) {
+        match self.inbox.try_send(waiting(command)) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(_)) => Err(TrySubmitError::Full),
             Err(TrySendError::Closed(_)) => Err(TrySubmitError::Closed(Closed)),
@@ -212,7 +213,14 @@ impl<M: Machine> Handle<M> {
         DriverStats {
             turns: self.signals.turns.load(Ordering::Relaxed),
             steps: self.signals.steps.load(Ordering::Relaxed),
-            dropped_full: self.dropped.load(Ordering::Relaxed),
+            dropped_full: self.signals.dropped_full.load(Ordering::Relaxed),
         }
+    }
+}
+
+fn waiting<M: Machine>(command: M::Command) -> Waiting<M> {
+    Waiting {
+        event: Event::Command(command),
+        bytes: 0,
     }
 }

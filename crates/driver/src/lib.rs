@@ -25,7 +25,8 @@
 //!
 //! # What is bounded
 //!
-//! The inbox; the events of a turn; the bytes that wait for the disk, beyond which no event is taken.
+//! The inbox, in events and in bytes of messages; the events of a turn; the bytes that wait for the
+//! disk, beyond which no event is taken.
 //! A message from a peer that finds the inbox full is dropped and counted, as if the network had lost
 //! it; a command is refused with [`TrySubmitError::Full`].
 //!

@@ -2,6 +2,7 @@
 
 mod network;
 mod replaying;
+mod storing;
 mod toy;
 mod turns;
 

@@ -140,6 +140,31 @@ async fn a_full_inbox_refuses_commands_and_drops_messages() {
 }
 
 #[tokio::test]
+async fn the_bytes_of_waiting_messages_are_limited() {
+    let mut node = Node::start(
+        Disk::automatic(),
+        DriverConfig {
+            inbox_bytes: 5,
+            ..config()
+        },
+    );
+    settle().await;
+    node.told();
+    // Two bytes each, so two fit; and two again once these are stepped.
+    for _ in 0..2 {
+        for number in 1..=3 {
+            node.network.deliver(Message::Ping(number)).unwrap();
+        }
+        settle().await;
+        assert_eq!(
+            node.told(),
+            [1, 2].map(|number| Output::Pinged(PEER, number))
+        );
+    }
+    assert_eq!(node.handle.stats().dropped_full, 2);
+}
+
+#[tokio::test]
 async fn no_event_is_taken_while_too_much_waits_for_the_disk() {
     let mut node = Node::start(
         Disk::default(),
