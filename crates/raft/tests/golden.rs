@@ -1,0 +1,62 @@
+//! Scenarios of Raft as scripts with their transcripts, one file each in `scripts/`.
+//!
+//! A script is prose (`#`), commands (`>`) and, indented below each command, what it led to; the
+//! commands are those of [`transcript::Director`]. The transcript must come out again to the letter.
+//! After a change that is meant, `UPDATE_GOLDEN=1 cargo test -p quorate-raft --test golden` writes the
+//! transcripts anew, to be read in the diff. What a scenario is about is stated with `expect`, which
+//! fails whether or not transcripts are being written; so does any violated property.
+
+mod cluster;
+mod transcript;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scripts")
+}
+
+fn play(name: &str) {
+    let path = directory().join(name).with_extension("txt");
+    let script = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let played = match transcript::play(&script) {
+        Ok(played) => played,
+        Err(failure) => panic!("{path:?}: {failure}"),
+    };
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        if played != script {
+            fs::write(&path, played).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        }
+        return;
+    }
+    let lines = || script.lines().zip(played.lines()).enumerate();
+    if let Some((at, (was, is))) = lines().find(|(_, (was, is))| was != is) {
+        panic!("{path:?}, line {}:\n  expected: {was}\n  happened: {is}", at + 1);
+    }
+    assert_eq!(script.len(), played.len(), "{path:?} ends differently");
+}
+
+macro_rules! scenarios {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            play(stringify!($name));
+        })*
+
+        #[test]
+        fn every_script_is_played() {
+            let files = fs::read_dir(directory()).expect("the scripts are there");
+            let files = files.map(|file| file.expect("a directory entry").path());
+            let files: BTreeSet<_> = files
+                .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+                .collect();
+            let played = BTreeSet::from([$(stringify!($name).to_owned()),*]);
+            assert_eq!(files, played);
+        }
+    };
+}
+
+scenarios! {
+    first_election
+}
