@@ -237,11 +237,12 @@ where
         self.collect_syncs();
 
         // Whatever woke the driver, the events that wait are part of this turn.
-        while self.events.len() < self.config.turn
-            && self.has_room()
-            && let Ok(event) = self.inbox.try_recv()
-        {
-            self.events.push(event);
+        if self.has_room() {
+            while self.events.len() < self.config.turn
+                && let Ok(event) = self.inbox.try_recv()
+            {
+                self.events.push(event);
+            }
         }
         let mut events = std::mem::take(&mut self.events);
         let bytes = events.iter().map(|waiting| waiting.bytes).sum();

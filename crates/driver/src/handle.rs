@@ -26,7 +26,8 @@ pub struct DriverConfig {
     pub turn: usize,
     /// While more bytes than this wait for the disk, no event is taken from the inbox.
     pub unsynced_bytes: u64,
-    /// Seeds the draws of timers; from the operating system if `None`.
+    /// Seeds the draws of timers; from the operating system if `None`. Nodes with the same seed draw
+    /// the same, so elections that collide once go on colliding.
     pub seed: Option<u64>,
     /// The directory in which every start of the driver records its events, for [`replay()`](crate::replay()).
     pub event_log: Option<PathBuf>,
