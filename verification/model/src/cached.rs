@@ -46,25 +46,13 @@ impl<T: Hash> Cached<T> {
     }
 }
 
-impl<T: Hash + Eq> Cached<T> {
-    /// Like [`Cached::new`], but shares `old` if it holds the same value.
-    pub(crate) fn renew(old: &Self, value: T) -> Self {
-        let hash = fixed_hash(&value);
-        if hash == old.0.hash && value == old.0.value {
-            old.clone()
-        } else {
-            Cached(Arc::new(Inner { hash, value }))
-        }
-    }
-}
-
 impl<T> Cached<T> {
     /// The hash of the value, computed when it was made.
     pub fn cached_hash(&self) -> u64 {
         self.0.hash
     }
 
-    /// Whether both are the same allocation, which [`Cached::renew`] makes of equal values.
+    /// Whether both are the same allocation.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -122,12 +110,5 @@ mod tests {
         assert_eq!(one, other);
         assert_eq!(fixed_hash(&one), fixed_hash(&other));
         assert_ne!(one, Cached::new(String::from("different")));
-    }
-
-    #[test]
-    fn renewing_shares_an_equal_value_only() {
-        let old = Cached::new(7);
-        assert!(Cached::renew(&old, 7).is(&old));
-        assert!(!Cached::renew(&old, 8).is(&old));
     }
 }

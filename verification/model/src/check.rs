@@ -21,11 +21,14 @@ const EXAMPLE_STEPS_MAX: usize = 200;
 /// In which order states are visited. Both orders visit all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Search {
-    /// Depth first: holds few states at a time. The default.
+    /// Breadth first, the default: with one thread, every counterexample and example is a shortest
+    /// one; with more, nearly so.
     #[default]
-    Dfs,
-    /// Breadth first: with one thread, every counterexample and example is a shortest one.
     Bfs,
+    /// Depth first: holds few states at a time if no path is long. But stateright keeps a path with
+    /// each of them, and a protocol that can go in circles (timers that only move messages about)
+    /// has paths as long as its states are many: memory then grows with their square.
+    Dfs,
 }
 
 /// How to check.

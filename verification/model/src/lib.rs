@@ -14,8 +14,8 @@
 //!
 //! - **A client asks.** Clients are one value beside the nodes; they invoke and repeat operations,
 //!   and remember what they were told.
-//! - **A message arrives**, any of those in flight: the network is a multiset, so every reordering
-//!   is explored. A duplicate arrives and stays in flight.
+//! - **A message arrives**, any of those in flight: the network is a set, so every reordering is
+//!   explored. A duplicate arrives and stays in flight.
 //! - **A message is lost** by never arriving; that needs no action, since no property but the
 //!   built-in one about disks reads the network, and that one wants to see the message. Only when
 //!   the network holds more than its bound must it lose something, and then every choice is
@@ -52,6 +52,7 @@
 mod cached;
 mod check;
 mod explore;
+mod pool;
 mod properties;
 mod protocol;
 pub mod raft;

@@ -1,6 +1,7 @@
 //! One transition of the system: the node's side of the world, as the production driver plays it.
 
 use crate::cached::fixed_hash;
+use crate::pool::Parts;
 use crate::state::{Envelope, Node, State, Up};
 use crate::{Cached, Protocol, Request};
 use quorate_machine::{Effects, Event, Gate, Machine, NodeId, Promise, TimerEffect};
@@ -48,27 +49,29 @@ pub(crate) trait Observer<M: Machine> {
 impl<M: Machine> Observer<M> for () {}
 
 /// The initial state: every node started on an empty disk.
-pub(crate) fn initial<P: Protocol>(protocol: &P) -> State<P> {
-    let empty = Cached::new(<P::Machine as Machine>::Durable::default());
-    let down = Cached::new(Node::Down {
+pub(crate) fn initial<P: Protocol>(protocol: &P, parts: &Parts<P>) -> State<P> {
+    let empty = parts
+        .durables
+        .share(<P::Machine as Machine>::Durable::default());
+    let down = parts.nodes.share(Node::Down {
         durable: empty.clone(),
     });
     let nodes = protocol.nodes().len();
     let mut state = State {
         nodes: vec![down; nodes].into(),
         network: Vec::new(),
-        clients: Cached::new(protocol.clients()),
+        clients: parts.clients.share(protocol.clients()),
         spent: Default::default(),
     };
     for node in 0..nodes {
         let mut unobserved = ();
-        let mut turn = Turn::new(protocol, &state, node, &mut unobserved);
+        let mut turn = Turn::new(protocol, parts, &state, node, &mut unobserved);
         let started = turn.start(empty.clone());
         let (network, clients) = (turn.sent, turn.clients);
-        state.nodes[node] = Cached::new(started);
-        send(&mut state, node_id(protocol, node), network);
+        state.nodes[node] = parts.nodes.share(started);
+        send(parts, &mut state, node_id(protocol, node), network);
         if let Some(clients) = clients {
-            state.clients = Cached::new(clients);
+            state.clients = parts.clients.share(clients);
         }
     }
     state
@@ -77,6 +80,7 @@ pub(crate) fn initial<P: Protocol>(protocol: &P) -> State<P> {
 /// The state after `action`; `None` if nothing worth exploring changes.
 pub(crate) fn successor<P: Protocol>(
     protocol: &P,
+    parts: &Parts<P>,
     before: &State<P>,
     action: &Action<P::Machine>,
     observer: &mut impl Observer<P::Machine>,
@@ -104,21 +108,21 @@ pub(crate) fn successor<P: Protocol>(
         }
         Action::Timeout(node, _) | Action::Sync(node) | Action::Recover(node) => *node,
     };
-    let mut turn = Turn::new(protocol, before, node, observer);
+    let mut turn = Turn::new(protocol, parts, before, node, observer);
     let after = turn.play(&before.nodes[node], action)?;
     let after = turn.judge(&before.nodes[node], after);
     let (sent, clients) = (turn.sent, turn.clients);
-    let after = Cached::renew(&before.nodes[node], after);
+    let after = parts.nodes.share(after);
     let clients = clients.map_or_else(
         || before.clients.clone(),
-        |clients| Cached::renew(&before.clients, clients),
+        |clients| parts.clients.share(clients),
     );
 
     // A message whose delivery changes nothing stays in the network, instead of making a state that
     // differs only by its absence. Whatever that state can do, this one can do too: its network is
     // larger by one message, which may stay undelivered for ever, and which the network may lose
     // when it is full. Only `backed` reads the network, and wants every message there.
-    if sent.is_empty() && after.is(&before.nodes[node]) && clients.is(&before.clients) {
+    if sent.is_empty() && after == before.nodes[node] && clients == before.clients {
         return None;
     }
 
@@ -135,7 +139,7 @@ pub(crate) fn successor<P: Protocol>(
         clients,
         spent,
     };
-    send(&mut state, node_id(protocol, node), sent);
+    send(parts, &mut state, node_id(protocol, node), sent);
     Some(state)
 }
 
@@ -154,12 +158,13 @@ fn take<M: Machine>(network: &mut Vec<Cached<Envelope<M>>>, envelope: &Cached<En
 }
 
 fn send<P: Protocol>(
+    parts: &Parts<P>,
     state: &mut State<P>,
     from: NodeId,
     sent: Vec<(NodeId, <P::Machine as Machine>::Message)>,
 ) {
     for (to, message) in sent {
-        let envelope = Cached::new(Envelope { from, to, message });
+        let envelope = parts.envelopes.share(Envelope { from, to, message });
         let order = envelope.order();
         let position = state.network.partition_point(|other| other.order() < order);
         // Sent again while it is still in flight, a message is not a second one: that the two arrive
@@ -173,6 +178,7 @@ fn send<P: Protocol>(
 /// What one node does in one transition.
 struct Turn<'a, P: Protocol, O> {
     protocol: &'a P,
+    parts: &'a Parts<P>,
     before: &'a State<P>,
     id: NodeId,
     observer: &'a mut O,
@@ -182,9 +188,16 @@ struct Turn<'a, P: Protocol, O> {
 }
 
 impl<'a, P: Protocol, O: Observer<P::Machine>> Turn<'a, P, O> {
-    fn new(protocol: &'a P, before: &'a State<P>, node: usize, observer: &'a mut O) -> Self {
+    fn new(
+        protocol: &'a P,
+        parts: &'a Parts<P>,
+        before: &'a State<P>,
+        node: usize,
+        observer: &'a mut O,
+    ) -> Self {
         Turn {
             protocol,
+            parts,
             before,
             id: node_id(protocol, node),
             observer,
@@ -285,7 +298,7 @@ impl<'a, P: Protocol, O: Observer<P::Machine>> Turn<'a, P, O> {
                 P::Machine::apply(&mut durable, record);
                 turn.observer.durable(record);
             }
-            up.durable = Cached::new(durable);
+            up.durable = turn.parts.durables.share(durable);
             up.gate.synced(records.len() as u64);
             let mut own = VecDeque::new();
             turn.release(&mut up, &mut own);

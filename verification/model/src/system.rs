@@ -1,5 +1,6 @@
 //! The whole system as a stateright model.
 
+use crate::pool::Parts;
 use crate::properties::{self, Slot};
 use crate::state::{Node, State};
 use crate::step::{self, Action, node_index};
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct System<P: Protocol> {
     pub(crate) protocol: Arc<P>,
     pub(crate) slots: Vec<Slot<P>>,
+    parts: Parts<P>,
     /// Set to end a search: no state has successors any more, so the search drains what it holds.
     stopped: AtomicBool,
     /// Whether a violation ends the search at once.
@@ -31,6 +33,7 @@ impl<P: Protocol> System<P> {
         System {
             protocol,
             slots,
+            parts: Parts::default(),
             stopped: AtomicBool::new(false),
             stops_at_violation: false,
         }
@@ -114,7 +117,7 @@ impl<P: Protocol> Model for System<P> {
     type Action = Action<P::Machine>;
 
     fn init_states(&self) -> Vec<State<P>> {
-        vec![step::initial(&*self.protocol)]
+        vec![step::initial(&*self.protocol, &self.parts)]
     }
 
     fn actions(&self, state: &State<P>, actions: &mut Vec<Self::Action>) {
@@ -140,7 +143,7 @@ impl<P: Protocol> Model for System<P> {
     }
 
     fn next_state(&self, last_state: &State<P>, action: Self::Action) -> Option<State<P>> {
-        step::successor(&*self.protocol, last_state, &action, &mut ())
+        step::successor(&*self.protocol, &self.parts, last_state, &action, &mut ())
     }
 
     fn within_boundary(&self, state: &State<P>) -> bool {

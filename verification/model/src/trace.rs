@@ -1,6 +1,7 @@
 //! What happened on a path, step by step, in terms that need no types: for text, diagrams and JSON.
 
 use crate::Protocol;
+use crate::pool::Parts;
 use crate::state::{Node, State};
 use crate::step::{self, Action, Observer};
 use quorate_machine::{Machine, NodeId};
@@ -200,7 +201,7 @@ impl Trace {
         action: &Action<P::Machine>,
     ) -> TraceStep {
         let mut recorder = Recorder::default();
-        step::successor(protocol, before, action, &mut recorder);
+        step::successor(protocol, &Parts::default(), before, action, &mut recorder);
         let lost = match action {
             Action::Crash(node) => unsynced(&before.nodes[*node]),
             _ => Vec::new(),
@@ -284,6 +285,11 @@ struct Sent {
 
 impl InFlight {
     fn sent(&mut self, step: usize, from: String, to: String, message: String) {
+        let same = |sent: &Sent| sent.from == from && sent.to == to && sent.message == message;
+        // The network is a set: sent again while it is in flight, it is the same message.
+        if self.0.iter().any(same) {
+            return;
+        }
         self.0.push(Sent {
             step,
             from,
