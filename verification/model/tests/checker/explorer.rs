@@ -13,9 +13,9 @@ fn get(address: SocketAddr, path: &str) -> String {
     for _ in 0..500 {
         if let Ok(mut stream) = TcpStream::connect(address) {
             let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
-            stream.write_all(request.as_bytes()).unwrap();
+            stream.write_all(request.as_bytes()).expect("sent");
             let mut response = String::new();
-            stream.read_to_string(&mut response).unwrap();
+            stream.read_to_string(&mut response).expect("text");
             return response;
         }
         thread::sleep(Duration::from_millis(20));
