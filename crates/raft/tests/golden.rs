@@ -32,7 +32,10 @@ fn play(name: &str) {
     }
     let lines = || script.lines().zip(played.lines()).enumerate();
     if let Some((at, (was, is))) = lines().find(|(_, (was, is))| was != is) {
-        panic!("{path:?}, line {}:\n  expected: {was}\n  happened: {is}", at + 1);
+        panic!(
+            "{path:?}, line {}:\n  expected: {was}\n  happened: {is}",
+            at + 1
+        );
     }
     assert_eq!(script.len(), played.len(), "{path:?} ends differently");
 }
@@ -59,4 +62,35 @@ macro_rules! scenarios {
 
 scenarios! {
     first_election
+    a_deposed_leader_does_not_answer_reads
+    a_deposed_leader_refuses_what_it_has_not_begun
+    a_duplicate_does_not_truncate
+    a_higher_term_is_not_a_vote
+    a_read_waits_for_an_entry_of_the_own_term
+    a_read_waits_for_its_round
+    acknowledged_only_once_durable
+    batch_limits
+    busy
+    check_quorum_steps_down
+    election_restriction
+    figure_7
+    figure_8
+    figure_8_with_an_entry_of_its_own
+    five_nodes
+    hostile_messages
+    lost_append
+    pipelined_replication
+    pre_vote_keeps_the_term
+    pre_vote_with_a_shorter_log_and_a_later_term
+    reordered_appends
+    retried_write
+    session_limit
+    single_node
+    split_vote
+    superseded_and_unknown
+    the_leaders_own_disk
+    two_nodes
+    vote_kept_over_a_restart
+    vote_lost_in_a_crash
+    window
 }

@@ -72,7 +72,9 @@ impl Ghost {
                 Some(known) if known.entry == *entry => {}
                 Some(known) => {
                     let (was, at) = (&known.entry, known.position);
-                    return Err(format!("{id} commits {entry:?} at {at:?}, where {was:?} was"));
+                    return Err(format!(
+                        "{id} commits {entry:?} at {at:?}, where {was:?} was"
+                    ));
                 }
                 None => self.commit(entry, raft.term()),
             }
@@ -116,7 +118,10 @@ impl Ghost {
         let disks: Vec<&Log<_>> = nodes.values().map(|node| &node.durable().log).collect();
         let all: Vec<&Log<_>> = logs.into_iter().chain(disks.iter().copied()).collect();
         for (slot, a) in all.iter().enumerate() {
-            if !all[slot + 1..].iter().all(|b| invariants::log_matching(a, b)) {
+            if !all[slot + 1..]
+                .iter()
+                .all(|b| invariants::log_matching(a, b))
+            {
                 return Err("log matching: same position, different entries".into());
             }
         }

@@ -15,7 +15,7 @@ pub(crate) use register::{Op, Register};
 
 use ghost::Ghost;
 use quorate_machine::{Effects, Event, Machine, NodeId, Promise};
-use quorate_raft::{Command, Config, Durable, Index, Message, Output, Raft, Timer, invariants};
+use quorate_raft::{Command, Config, Durable, Message, Output, Raft, Timer, invariants};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The machine under test.
@@ -85,9 +85,9 @@ impl Cluster {
         &self.wires
     }
 
-    /// How many entries are known, to anybody, to be committed.
-    pub(crate) fn committed(&self) -> Index {
-        self.ghost.committed()
+    /// What has happened since the journal was last taken.
+    pub(crate) fn journal(&self) -> &[String] {
+        &self.journal
     }
 
     /// Takes what has happened since it was last taken.
@@ -121,7 +121,8 @@ impl Cluster {
     /// Hands over a message that need not have been sent.
     pub(crate) fn receive(&mut self, (from, to): Link, message: Message<Op>) -> Result {
         if self.raft(to).is_err() {
-            self.journal.push(format!("{to} is down and misses {message:?}"));
+            self.journal
+                .push(format!("{to} is down and misses {message:?}"));
             return Ok(());
         }
         self.journal.push(format!("{to} <- {from} {message:?}"));
@@ -153,7 +154,8 @@ impl Cluster {
                 break;
             };
             let records: Vec<String> = records.iter().map(render::record).collect();
-            self.journal.push(format!("{id} has on disk {}", records.join(", ")));
+            self.journal
+                .push(format!("{id} has on disk {}", records.join(", ")));
             self.release(id, 0)?;
             self.answer_self(id)?;
             self.check()?;
@@ -164,7 +166,8 @@ impl Cluster {
     /// The node dies. Of what it wrote and nobody was told of, the oldest `survive` are on disk.
     pub(crate) fn crash(&mut self, id: NodeId, survive: usize) -> Result {
         let lost = self.node(id)?.crash(survive);
-        self.journal.push(format!("{id} crashes, {lost} writes lost"));
+        self.journal
+            .push(format!("{id} crashes, {lost} writes lost"));
         self.check()
     }
 
@@ -176,8 +179,11 @@ impl Cluster {
         node.start(&mut self.fx);
         let durable = node.durable();
         let (term, terms) = (durable.term, render::terms(durable.log.entries()));
-        let vote = durable.vote.map_or(String::new(), |vote| format!(", voted {vote}"));
-        self.journal.push(format!("{id} starts in {term}{vote}, log {terms}"));
+        let vote = durable
+            .vote
+            .map_or(String::new(), |vote| format!(", voted {vote}"));
+        self.journal
+            .push(format!("{id} starts in {term}{vote}, log {terms}"));
         self.absorb(id)?;
         self.check()
     }
@@ -191,7 +197,12 @@ impl Cluster {
     /// Cuts the wires between the sides; what was on them is lost.
     pub(crate) fn partition(&mut self, sides: Vec<BTreeSet<NodeId>>) {
         self.sides = sides;
-        let cut: Vec<Link> = self.wires.keys().copied().filter(|link| self.cut(*link)).collect();
+        let cut: Vec<Link> = self
+            .wires
+            .keys()
+            .copied()
+            .filter(|link| self.cut(*link))
+            .collect();
         for link in cut {
             self.wires.remove(&link);
         }
@@ -215,8 +226,11 @@ impl Cluster {
                     self.sync(id, usize::MAX)?;
                 }
             }
-            let lengths: Vec<(Link, usize)> =
-                self.wires.iter().map(|(link, wire)| (*link, wire.len())).collect();
+            let lengths: Vec<(Link, usize)> = self
+                .wires
+                .iter()
+                .map(|(link, wire)| (*link, wire.len()))
+                .collect();
             let due: usize = lengths.iter().map(|(_, length)| length).sum();
             if due == 0 {
                 return Ok(Ran { rounds, messages });
@@ -273,7 +287,8 @@ impl Cluster {
             return Err(format!("no node {id}"));
         };
         for record in node.absorb(&mut self.fx) {
-            self.journal.push(format!("{id} writes {}", render::record(record)));
+            self.journal
+                .push(format!("{id} writes {}", render::record(record)));
         }
         let immediate: Vec<_> = self.fx.drain_immediate().collect();
         for (to, message) in immediate {
@@ -323,7 +338,9 @@ impl Cluster {
                 messages.find(|message| !Member::backed(*to, message, disk))
             });
             if let Some(message) = unbacked {
-                return Err(format!("the disk of {from} does not back {message:?} to {to}"));
+                return Err(format!(
+                    "the disk of {from} does not back {message:?} to {to}"
+                ));
             }
         }
         Ok(())

@@ -44,10 +44,6 @@ impl Node {
         self.unsynced.len()
     }
 
-    pub(crate) fn is_armed(&self, timer: Timer) -> bool {
-        self.timers.contains(&timer)
-    }
-
     pub(super) fn disarm(&mut self, timer: Timer) -> bool {
         self.timers.remove(&timer)
     }

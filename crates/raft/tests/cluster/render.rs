@@ -49,7 +49,9 @@ pub(crate) fn output(output: &Output<Register>) -> String {
                 Request::Read { id } => format!("read {id}"),
             };
             match refusal {
-                Refusal::NotLeader { leader: None } => format!("{request}: refused, no leader known"),
+                Refusal::NotLeader { leader: None } => {
+                    format!("{request}: refused, no leader known")
+                }
                 Refusal::NotLeader {
                     leader: Some(leader),
                 } => format!("{request}: refused, ask {leader}"),

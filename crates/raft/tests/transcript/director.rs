@@ -1,7 +1,7 @@
 //! Carries out the commands of a script.
 
 use super::parse;
-use crate::cluster::{Cluster, Link, Op, Register, Result, render};
+use crate::cluster::{Cluster, Link, Node, Op, Register, Result, render};
 use quorate_machine::NodeId;
 use quorate_raft::{Command, Config, Durable, Flow, Index, Log, Role, Term, Timer};
 use std::collections::BTreeSet;
@@ -60,7 +60,11 @@ type Shown = Option<Vec<String>>;
 fn start(size: &str, options: &[&str]) -> Result<Cluster> {
     let size = parse::number(size)?;
     let size = u32::try_from(size).map_err(|error| error.to_string())?;
-    let limits: Vec<&str> = options.iter().copied().filter(|o| o.contains('=')).collect();
+    let limits: Vec<&str> = options
+        .iter()
+        .copied()
+        .filter(|o| o.contains('='))
+        .collect();
     let mut limits = parse::fields(&limits)?;
     let mut limit = |key: &str, default: usize| match limits.remove(key) {
         Some(word) => parse::number(word).map(|limit| limit as usize),
@@ -72,7 +76,9 @@ fn start(size: &str, options: &[&str]) -> Result<Cluster> {
     let max_waiting = limit("max-waiting", 100)?;
     let max_sessions = limit("max-sessions", 100)? as u32;
     let known = ["pre-vote", "check-quorum"];
-    let unknown = options.iter().find(|o| !o.contains('=') && !known.contains(*o));
+    let unknown = options
+        .iter()
+        .find(|o| !o.contains('=') && !known.contains(*o));
     if let Some(unknown) = unknown.copied().or(limits.keys().next().copied()) {
         return Err(format!("{unknown} is no option"));
     }
@@ -111,8 +117,8 @@ fn carry_out(cluster: &mut Cluster, words: &[&str]) -> Result<Shown> {
             let id = parse::number(id)?;
             ask(cluster, node, Command::Read { id, query: () }, rest)?;
         }
-        ["deliver", "all"] => drop(cluster.run(false)?),
-        ["run"] => drop(cluster.run(true)?),
+        ["deliver", "all"] => cluster.run(false).map(|_| ())?,
+        ["run"] => cluster.run(true).map(|_| ())?,
         ["run", "quiet"] => return run_quietly(cluster).map(Some),
         ["exchange", a, b] => return exchange(cluster, parse::node(a)?, parse::node(b)?),
         ["deliver", link, which @ ..] => each(cluster, link, which, |cluster, link, nth| {
@@ -122,7 +128,11 @@ fn carry_out(cluster: &mut Cluster, words: &[&str]) -> Result<Shown> {
             cluster.deliver(link, nth, true)
         })?,
         ["drop", link, which @ ..] => each(cluster, link, which, Cluster::lose)?,
-        ["sync", node] => cluster.sync(parse::node(node)?, usize::MAX)?,
+        ["sync", node] => {
+            let id = parse::node(node)?;
+            let due = cluster.nodes().get(&id).map_or(0, Node::unsynced);
+            cluster.sync(id, due)?;
+        }
         ["sync", node, "first"] => cluster.sync(parse::node(node)?, 1)?,
         ["crash", node] => cluster.crash(parse::node(node)?, 0)?,
         ["crash", node, "keeping", writes] => {
@@ -149,7 +159,9 @@ fn disk(cluster: &mut Cluster, id: NodeId, fields: &[&str]) -> Result {
     }
     let vote = fields.get("vote").map(|vote| parse::node(vote));
     let last = log.last().term.0;
-    let term = fields.get("term").map_or(Ok(last), |term| parse::number(term));
+    let term = fields
+        .get("term")
+        .map_or(Ok(last), |term| parse::number(term));
     let durable = Durable {
         term: Term(term?),
         vote: vote.transpose()?,
@@ -178,9 +190,17 @@ fn ask(cluster: &mut Cluster, node: &str, command: Command<Register>, rest: &[&s
 
 fn elect(cluster: &mut Cluster, id: NodeId) -> Result<Vec<String>> {
     // Those who hear a leader would not vote.
-    let others: Vec<NodeId> = cluster.nodes().keys().copied().filter(|n| *n != id).collect();
+    let others: Vec<NodeId> = cluster
+        .nodes()
+        .keys()
+        .copied()
+        .filter(|n| *n != id)
+        .collect();
     for other in others {
-        if cluster.raft(other).is_ok_and(|raft| raft.leader().is_some()) {
+        if cluster
+            .raft(other)
+            .is_ok_and(|raft| raft.leader().is_some())
+        {
             cluster.fire(other, Timer::Election)?;
         }
     }
@@ -194,15 +214,24 @@ fn elect(cluster: &mut Cluster, id: NodeId) -> Result<Vec<String>> {
     if !raft.is_leader() {
         return Err(format!("{id} was not elected"));
     }
-    Ok(vec![format!("{id} leads {}, commit {}", raft.term(), raft.commit())])
+    Ok(vec![format!(
+        "{id} leads {}, commit {}",
+        raft.term(),
+        raft.commit()
+    )])
 }
 
 fn run_quietly(cluster: &mut Cluster) -> Result<Vec<String>> {
     let ran = cluster.run(true)?;
-    let journal = cluster.take_journal();
-    let said = journal.into_iter().filter(|line| line.contains(" says "));
-    let sum = format!("quiet after {} rounds, {} messages", ran.rounds, ran.messages);
-    Ok(said.chain([sum]).collect())
+    let said = cluster
+        .journal()
+        .iter()
+        .filter(|line| line.contains(" says ") && !line.contains(" holds "));
+    let sum = format!(
+        "quiet after {} rounds, {} messages",
+        ran.rounds, ran.messages
+    );
+    Ok(said.cloned().chain([sum]).collect())
 }
 
 fn exchange(cluster: &mut Cluster, a: NodeId, b: NodeId) -> Result<Shown> {
@@ -218,9 +247,9 @@ fn exchange(cluster: &mut Cluster, a: NodeId, b: NodeId) -> Result<Shown> {
         cluster.deliver(link, 0, false)?;
         messages += 1;
     }
-    let mut journal = cluster.take_journal();
-    journal.push(format!("quiet after {messages} messages"));
-    Ok(Some(journal))
+    let mut shown = cluster.journal().to_vec();
+    shown.push(format!("quiet after {messages} messages"));
+    Ok(Some(shown))
 }
 
 fn each(
@@ -288,7 +317,9 @@ fn status(cluster: &Cluster) -> Vec<String> {
             };
             if member != id {
                 let (matched, next) = (progress.matched, progress.next);
-                lines.push(format!("{id} knows {member} to match {matched}, {flow} from {next}"));
+                lines.push(format!(
+                    "{id} knows {member} to match {matched}, {flow} from {next}"
+                ));
             }
         }
     }
@@ -317,7 +348,13 @@ fn expect(cluster: &Cluster, past: &[String], node: &str, words: &[&str]) -> Res
         ["said", ..] => return Err("it did not".into()),
         ["never", "said", rest @ ..] if !said(rest) => return Ok(()),
         ["never", "said", ..] => return Err("it did".into()),
-        ["down"] => return cluster.raft(parse::node(node)?).err().map(drop).ok_or("it is up".into()),
+        ["down"] => {
+            return cluster
+                .raft(parse::node(node)?)
+                .err()
+                .map(drop)
+                .ok_or("it is up".into());
+        }
         _ => {}
     }
     let id = parse::node(node)?;
@@ -336,12 +373,21 @@ fn expect(cluster: &Cluster, past: &[String], node: &str, words: &[&str]) -> Res
             "value" => raft.replicated().state.0.to_string(),
             "sessions" => raft.replicated().sessions().to_string(),
             "last" => last(raft.log()),
-            "disk" => cluster.nodes().get(&id).map_or(String::new(), |n| last(&n.durable().log)),
+            "disk" => cluster
+                .nodes()
+                .get(&id)
+                .map_or(String::new(), |n| last(&n.durable().log)),
             "vote" => raft.vote().map_or("none".into(), |vote| vote.to_string()),
-            "leader" => raft.leader().map_or("none".into(), |leader| leader.to_string()),
+            "leader" => raft
+                .leader()
+                .map_or("none".into(), |leader| leader.to_string()),
             _ => return Err(format!("{key} cannot be expected")),
         };
-        let wanted = if wanted == "max" { u64::MAX.to_string() } else { wanted.into() };
+        let wanted = if wanted == "max" {
+            u64::MAX.to_string()
+        } else {
+            wanted.into()
+        };
         if found != wanted {
             return Err(format!("{key} is {found}"));
         }
