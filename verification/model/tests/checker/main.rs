@@ -9,7 +9,7 @@ use quorate_machine::Machine;
 use quorate_model::{Options, Report, check};
 use toys::{Group, Toy};
 
-/// Checks on one thread, depth first.
+/// Checks on one thread, breadth first: every path is a shortest one.
 fn checked<M: Machine<Config = Group>>(toy: Toy<M>) -> Report {
     let options = Options {
         threads: 1,
