@@ -43,13 +43,20 @@ InTurn(s, term) ==
     /\ term = 1 \/ \E u \in Leaders : node[u].term = term - 1
 AfterSync(m) == DisksAtRest
 
+OldEntryOnMajority ==
+    \E s \in Leaders :
+        LET durable == DurableOnMajority(node[s].lead)
+        IN  durable > 0 /\ TermAt(node[s].log, durable) < node[s].term
+
 (* The rivals lead by the vote of the third server, and only it hears them *)
-(* out.  In Figure 8 of the paper what they say in the first two terms is  *)
-(* lost altogether.                                                        *)
+(* out; a refused vote never arrives.  In Figure 8 of the paper what they  *)
+(* say in the first two terms is lost altogether, and the fourth term      *)
+(* begins once the third has brought an old entry to a majority.           *)
 ThroughTheThird(m) ==
     /\ DisksAtRest
     /\ m.kind = "Append" => m.to \notin {Rivals[1], Rivals[2]}
-    /\ m.kind = "Voted" => m.from \notin {Rivals[1], Rivals[2]}
+    /\ m.kind = "Voted" => m.granted /\ m.from \notin {Rivals[1], Rivals[2]}
+TurnsOfFigure8(s, term) == InTurn(s, term) /\ (term = 4 => OldEntryOnMajority)
 LossOfFigure8(m) == ThroughTheThird(m) /\ (m.kind = "Append" => m.term > 2)
 
 MCInit ==
@@ -106,11 +113,7 @@ Happens(what) ==
             NewlyDecided /\ \E s \in Leaders : /\ Runs(s)
                                               /\ node'[s].commit = Len(decided')
                                               /\ Len(disk[s].log) < Len(decided')
-      [] what = "old-entry-on-majority" ->
-            \E s \in Leaders :
-                LET n == node[s]
-                    durable == DurableOnMajority(n.lead)
-                IN  durable > n.commit /\ TermAt(n.log, durable) < n.term
+      [] what = "old-entry-on-majority" -> OldEntryOnMajority
       [] what = "leader-steps-down" ->
             \E s \in Leaders : /\ Runs(s) /\ node'[s].role = "Follower"
                                /\ node'[s].term = node[s].term
