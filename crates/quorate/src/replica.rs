@@ -1,0 +1,296 @@
+//! A replicated state machine: you bring what a command does, Quorate brings the rest.
+//!
+//! ```text
+//! write ──► waiting requests ──► driver: Raft ──► record log
+//!   ▲              │               │   ▲
+//!   └── answer ────┘◄── outputs ───┘   └──► peers
+//!                          │
+//!                          └──► changes, for those who subscribed
+//! ```
+//!
+//! Every member starts a [`Replica`] with the same members and the same first state. One of them leads;
+//! the others refuse requests with [`SubmitError::NotLeader`] and name it. What is written is on the
+//! disks of a majority before [`Replica::write`] returns, and [`Replica::read`] reflects every write
+//! that returned before it began, on whichever member.
+//!
+//! # Exactly once
+//!
+//! A write whose answer is lost ([`SubmitError::Unknown`]: the leader changed, the node stopped) may or
+//! may not happen. To learn which, write it again with the *same* session and sequence, to any member,
+//! until it is answered: a command is applied once per session and sequence, and the retry is given the
+//! answer of the first time. A session has one write outstanding at a time; open as many as there are
+//! concurrent writers. The sessions are part of the replicated state, and the least recently used one
+//! expires when there are too many: a retry then ends as [`Outcome::Expired`].
+//!
+//! # What is bounded
+//!
+//! The requests that wait, in number and in bytes of their commands (beyond it: [`SubmitError::Busy`]);
+//! the changes that a subscriber may be behind (beyond it: [`Lagged`]); and what the driver, the
+//! transport and the record log bound themselves.
+//!
+//! Not yet there: the state is rebuilt from the whole log at every start, and the log only grows.
+
+mod error;
+mod options;
+mod outputs;
+
+pub use error::{Lagged, StartError, SubmitError};
+pub use options::{Member, ReplicaOptions, Tuning};
+pub use outputs::{Change, Changes, Status};
+
+use crate::{Bytes, NodeId, Outcome, SessionId, StateMachine, Wire};
+use options::Prepared;
+use outputs::{Answer, Outputs, Shared};
+use parking_lot::Mutex;
+use quorate_driver::{Handle, TrySubmitError};
+use quorate_raft::{Command, Raft, Request};
+use quorate_storage::{Disk, Options as LogOptions, RecordLog};
+use quorate_transport::Transport;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// One member's replica of a state machine. Cheap to clone; the clones are one replica.
+///
+/// It runs until [`Replica::shutdown`]; dropping it does not stop it.
+pub struct Replica<S: StateMachine>(Arc<Inner<S>>);
+
+impl<S: StateMachine> Clone for Replica<S> {
+    fn clone(&self) -> Self {
+        Replica(self.0.clone())
+    }
+}
+
+struct Inner<S: StateMachine> {
+    options: ReplicaOptions,
+    shared: Arc<Shared<S>>,
+    handle: Handle<Raft<S>>,
+    transport: Transport,
+    /// Taken by the one who shuts down.
+    running: Mutex<Option<Running>>,
+}
+
+/// What is left to end once the driver has stopped.
+struct Running {
+    log: RecordLog,
+    peers: JoinHandle<()>,
+}
+
+impl<S> Replica<S>
+where
+    S: StateMachine<Command: Wire, Query: Wire>,
+{
+    /// Opens the record log, listens on this member's peer address, connects to the others, and takes
+    /// part.
+    ///
+    /// `genesis` is the state before the first command, the same on every member. Reads the whole log,
+    /// so it may block for a while; must be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// If the options cannot work, the address cannot be listened on, or the log cannot be opened.
+    pub async fn start(options: ReplicaOptions, genesis: S) -> Result<Self, StartError> {
+        let address = &options.check(genesis.clone())?.peer_address;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| StartError::Listen {
+                address: address.clone(),
+                source,
+            })?;
+        Self::start_on(listener, options, genesis).await
+    }
+
+    /// The same with a listener that the caller has opened, for peers to connect to.
+    ///
+    /// # Errors
+    ///
+    /// As [`Replica::start`].
+    pub async fn start_on(
+        listener: TcpListener,
+        options: ReplicaOptions,
+        genesis: S,
+    ) -> Result<Self, StartError> {
+        let Prepared {
+            raft,
+            driver,
+            peers,
+            ..
+        } = options.check(genesis)?;
+        let log = RecordLog::open(&options.data, LogOptions::default(), Disk::real())?;
+        let transport = Transport::new(peers);
+        let mut outputs = Outputs::new(options.id, &options.raft);
+        let shared = outputs.shared();
+        let handle = quorate_driver::spawn::<Raft<S>>(
+            driver,
+            raft,
+            log.clone(),
+            transport.clone(),
+            move |output| outputs.take(output),
+        )?;
+        let peers = tokio::spawn(accept_peers(listener, transport.clone()));
+        transport.dial();
+        let running = Mutex::new(Some(Running { log, peers }));
+        Ok(Replica(Arc::new(Inner {
+            options,
+            shared,
+            handle,
+            transport,
+            running,
+        })))
+    }
+
+    /// Opens a session for [`Replica::write`].
+    ///
+    /// # Errors
+    ///
+    /// See [`SubmitError`]. A session whose opening ended as unknown stays unused and expires in time.
+    pub async fn open_session(&self) -> Result<SessionId, SubmitError> {
+        let nonce = self.0.shared.number();
+        match self.submit(Command::Open { nonce }, 0).await? {
+            Answer::Opened(session) => Ok(session),
+            _ => Err(SubmitError::Unknown),
+        }
+    }
+
+    /// Applies `command` once, and returns when a majority has it on disk and this member has applied it.
+    ///
+    /// `sequence` is greater than that of the session's earlier commands, and the same when the same
+    /// command is tried again.
+    ///
+    /// # Errors
+    ///
+    /// See [`SubmitError`].
+    pub async fn write(
+        &self,
+        session: SessionId,
+        sequence: u64,
+        command: S::Command,
+    ) -> Result<Outcome<S::Response>, SubmitError> {
+        let bytes = S::size_bytes(&command);
+        let command = Command::Write {
+            session,
+            sequence,
+            command,
+        };
+        match self.submit(command, bytes).await? {
+            Answer::Written(outcome) => Ok(outcome),
+            _ => Err(SubmitError::Unknown),
+        }
+    }
+
+    /// Answers `query` from a state that reflects every write that was answered before this call.
+    ///
+    /// # Errors
+    ///
+    /// See [`SubmitError`].
+    pub async fn read(&self, query: S::Query) -> Result<S::Response, SubmitError> {
+        let id = self.0.shared.number();
+        match self.submit(Command::Read { id, query }, 0).await? {
+            Answer::Read(response) => Ok(response),
+            _ => Err(SubmitError::Unknown),
+        }
+    }
+
+    async fn submit(&self, command: Command<S>, bytes: usize) -> Result<Answer<S>, SubmitError> {
+        let request = command.request();
+        let shared = &self.0.shared;
+        let (sender, receiver) = oneshot::channel();
+        // A request that waits already is not submitted twice: what becomes of the first answers it.
+        if shared.wait(request, bytes, sender)? {
+            self.hand_over(command, request)?;
+        }
+        match receiver.await {
+            Ok(answer) => answer,
+            // The same request came again and waits in this one's place, or the node has stopped.
+            Err(_) => Err(SubmitError::Unknown),
+        }
+    }
+
+    fn hand_over(&self, command: Command<S>, request: Request) -> Result<(), SubmitError> {
+        self.0.handle.try_submit(command).map_err(|error| {
+            self.0.shared.forget(request);
+            match error {
+                TrySubmitError::Full => SubmitError::Busy,
+                TrySubmitError::Closed(_) => SubmitError::Stopped,
+            }
+        })
+    }
+}
+
+impl<S: StateMachine> Replica<S> {
+    /// What this member knows.
+    pub fn status(&self) -> Status {
+        self.0.shared.status()
+    }
+
+    /// Returns once this member knows a leader, itself or another; at once if it does already. False if
+    /// the replica has stopped.
+    pub async fn knows_leader(&self) -> bool {
+        self.0.shared.knows_leader().await
+    }
+
+    /// The changes that this member applies from now on, in the order of the log.
+    ///
+    /// After a restart a member applies its log from the first entry, and says so here: whoever
+    /// subscribes then sees old changes again, with their old indices.
+    pub fn subscribe(&self) -> Changes<S> {
+        self.0.shared.subscribe()
+    }
+
+    /// What the replica was started with.
+    pub fn options(&self) -> &ReplicaOptions {
+        &self.0.options
+    }
+
+    /// This member.
+    pub fn id(&self) -> NodeId {
+        self.0.options.id
+    }
+
+    /// Returns once the replica has stopped: after [`Replica::shutdown`], or because of a fault, such as
+    /// a state machine that panicked.
+    pub async fn stopped(&self) {
+        self.0.handle.stopped().await;
+    }
+
+    /// Stops taking part. Requests that wait end as [`SubmitError::Unknown`], subscriptions end, what is
+    /// under way to the disk gets there, and the data directory is released.
+    pub async fn shutdown(self) {
+        self.0.handle.clone().shutdown().await;
+        self.0.transport.shutdown();
+        let running = self.0.running.lock().take();
+        if let Some(Running { log, peers }) = running {
+            peers.abort();
+            // Waits for the log's thread. A failure of the disk has been reported where it happened,
+            // and ends the process.
+            let _ = tokio::task::spawn_blocking(move || log.close()).await;
+        }
+    }
+}
+
+/// Serves the transport's own service, and nothing else, to peers.
+async fn accept_peers(listener: TcpListener, transport: Transport) {
+    let served = quorate_transport::server()
+        .add_service(transport.service())
+        .serve_with_incoming(quorate_transport::incoming(listener))
+        .await;
+    if let Err(error) = served {
+        tracing::error!("no more peers can connect: {error}");
+    }
+}
+
+/// Checks at compile time that a replica can be shared between the tasks of a service.
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+    struct Nothing;
+    impl StateMachine for Nothing {
+        type Command = Bytes;
+        type Query = Bytes;
+        type Response = ();
+        fn apply(&mut self, _: crate::Index, _: &Bytes) {}
+        fn query(&self, _: &Bytes) {}
+    }
+    shared::<Replica<Nothing>>();
+};
