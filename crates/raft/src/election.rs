@@ -62,7 +62,7 @@ impl<S: StateMachine> Raft<S> {
         fx.send(config.id, message);
     }
 
-    fn enter(&mut self, term: Term, vote: Option<NodeId>, fx: &mut Effects<Self>) {
+    pub(crate) fn enter(&mut self, term: Term, vote: Option<NodeId>, fx: &mut Effects<Self>) {
         self.term = term;
         self.vote = vote;
         fx.persist(Record::Vote { term, vote });

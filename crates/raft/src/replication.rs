@@ -167,10 +167,10 @@ impl<S: StateMachine> Raft<S> {
             // Tell a leader of the past that its term is over.
             return self.refuse(from, prev.index, round, fx);
         }
-        if term > self.term {
-            self.catch_up_with(config, term, fx);
-        }
         self.follow(config, Some(from), fx);
+        if term > self.term {
+            self.enter(term, None, fx);
+        }
         if !self.log.contains(prev) {
             return self.refuse_at(from, prev, round, fx);
         }

@@ -27,6 +27,23 @@ pub trait Protocol: Sized + Send + Sync + 'static {
     /// How much is explored.
     fn bounds(&self) -> &Bounds;
 
+    /// What the disk of `node` holds at the beginning: nothing, unless a model begins at a state that
+    /// takes long to reach, and that it names.
+    fn disk(&self, _node: NodeId) -> <Self::Machine as Machine>::Durable {
+        Default::default()
+    }
+
+    /// Whether delivering `message` to a node with this disk has no effect, now or ever: an answer to a
+    /// question of an earlier term, say. Such a message is forgotten, so that states that differ in
+    /// nothing but dead messages are one. It must follow from the disk, which no crash takes back.
+    fn is_dead(
+        &self,
+        _message: &<Self::Machine as Machine>::Message,
+        _receiver: &<Self::Machine as Machine>::Durable,
+    ) -> bool {
+        false
+    }
+
     /// The clients before the first request.
     fn clients(&self) -> Self::Clients;
 
@@ -125,6 +142,20 @@ pub struct Bound {
     pub name: String,
     /// The largest value explored.
     pub limit: u64,
+}
+
+/// One crash, no duplicates, four messages in flight, two unsynced batches a node: enough for most
+/// bugs of a small protocol, and explored in seconds.
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds {
+            crashes: 1,
+            duplications: 0,
+            in_flight: 4,
+            unsynced: 2,
+            own: Vec::new(),
+        }
+    }
 }
 
 impl Bounds {

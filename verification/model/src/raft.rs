@@ -9,11 +9,11 @@
 //! leader, before or after its answer: within `retries`. Invocations and answers take no time, which
 //! asks most of linearizability: a slower network only allows more orders.
 
-use crate::{Bounds, Property, Protocol, Request, State};
+use crate::{Bounds, Node, Property, Protocol, Request, State, Up};
 use quorate_machine::NodeId;
 use quorate_raft::{
-    Command, Config, Entry, Index, Outcome, Output, Position, Raft, Replicated, SessionId,
-    StateMachine, Term, Timer, invariants,
+    Command, Config, Durable, Entry, Index, Log, Message, Outcome, Output, Payload, Position, Raft,
+    Replicated, SessionId, StateMachine, Term, Timer, invariants,
 };
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
 
@@ -138,6 +138,16 @@ pub struct Limits {
     pub in_flight: usize,
     /// Steps whose records are not durable yet, per node.
     pub unsynced: usize,
+    /// Promises that wait for a node's disk; a node whose disk has stalled may ask again and again.
+    pub waiting: usize,
+    /// How many nodes, from the first, stand for election; the others vote.
+    pub candidates: u32,
+    /// Entries in one append.
+    pub batch: usize,
+    /// What the disks hold at the beginning, if not nothing.
+    pub disks: Vec<Durable<u8>>,
+    /// Which entries of those are committed, from the first, in which term.
+    pub committed: Vec<Term>,
     /// Whether candidates ask first.
     pub pre_vote: bool,
     /// Whether leaders check that they are heard, and step down.
@@ -166,6 +176,7 @@ impl RaftModel {
         let configs = nodes.iter().map(|id| Config {
             pre_vote: limits.pre_vote,
             check_quorum: limits.check_quorum,
+            batch_entries: limits.batch,
             max_sessions: if limits.open_sessions { 1 } else { u32::MAX },
             genesis: genesis.clone(),
             ..Config::new(*id, nodes.iter().copied(), Digits::default())
@@ -235,8 +246,14 @@ fn bounds(limits: &Limits) -> Bounds {
             ("terms", limits.terms),
             ("log entries", limits.entries),
             ("clients", limits.scripts.len() as u64),
-            ("operations", limits.scripts.iter().map(Vec::len).sum::<usize>() as u64),
+            (
+                "operations",
+                limits.scripts.iter().map(Vec::len).sum::<usize>() as u64,
+            ),
             ("retries", limits.retries.into()),
+            ("promises waiting a node", limits.waiting as u64),
+            ("candidates", limits.candidates.into()),
+            ("entries in an append", limits.batch as u64),
             ("pre-vote", limits.pre_vote.into()),
             ("check-quorum", limits.check_quorum.into()),
             ("heartbeats", limits.heartbeats.into()),
@@ -273,6 +290,26 @@ impl Protocol for RaftModel {
         &self.bounds
     }
 
+    fn disk(&self, node: NodeId) -> Durable<u8> {
+        let disk = self.limits.disks.get(node.0 as usize - 1);
+        disk.cloned().unwrap_or_default()
+    }
+
+    fn is_dead(&self, message: &Message<u8>, receiver: &Durable<u8>) -> bool {
+        match *message {
+            // A yes counts in its own term only, a no at most tells of a later one.
+            Message::Voted { term, granted } if granted => term < receiver.term,
+            Message::PreVoted { term, .. } | Message::Voted { term, .. } => term <= receiver.term,
+            Message::Appended { term, .. } | Message::Conflicted { term, .. } => {
+                term < receiver.term
+            }
+            // These are answered even if they are late.
+            Message::RequestPreVote { .. }
+            | Message::RequestVote { .. }
+            | Message::Append { .. } => false,
+        }
+    }
+
     fn clients(&self) -> Clients {
         let clients = self.sessions.iter().map(|session| Client {
             session: *session,
@@ -280,6 +317,9 @@ impl Protocol for RaftModel {
             answers: Vec::new(),
             ended: false,
         });
+        let committed = self.limits.disks.iter().map(|disk| disk.log.entries());
+        let committed = committed.max_by_key(|entries| entries.len());
+        let committed = committed.unwrap_or_default()[..self.limits.committed.len()].to_vec();
         Clients {
             clients: clients.collect(),
             retries: 0,
@@ -288,8 +328,8 @@ impl Protocol for RaftModel {
             repeated: false,
             steady: true,
             expired: false,
-            committed: Vec::new(),
-            committed_in: Vec::new(),
+            committed,
+            committed_in: self.limits.committed.clone(),
             leaders: Vec::new(),
         }
     }
@@ -402,10 +442,14 @@ impl Protocol for RaftModel {
         let mut clients = clients.clone();
         let committed = &after.log().entries()[..after.commit().0 as usize];
         clients.committed.extend_from_slice(&committed[known..]);
-        clients.committed_in.resize(clients.committed.len(), after.term());
+        clients
+            .committed_in
+            .resize(clients.committed.len(), after.term());
         if elected {
             let term = after.term().0 as usize;
-            clients.leaders.resize(clients.leaders.len().max(term + 1), None);
+            clients
+                .leaders
+                .resize(clients.leaders.len().max(term + 1), None);
             let leader = &mut clients.leaders[term];
             if leader.is_some_and(|other| other != node) {
                 return Err("election safety: two leaders in one term");
@@ -418,20 +462,27 @@ impl Protocol for RaftModel {
     fn fires(&self, state: &State<Self>, node: NodeId, timer: Timer) -> bool {
         match timer {
             Timer::Heartbeat => self.limits.heartbeats,
-            // A campaign beyond the last term leads nowhere.
             Timer::Election => {
-                let machine = state.nodes().nth(node.0 as usize - 1).and_then(|n| n.machine());
-                machine.is_some_and(|raft| raft.term() < Term(self.limits.terms))
+                let machine = state.nodes().nth(node.0 as usize - 1);
+                machine.and_then(Node::machine).is_some_and(|raft| {
+                    let stands = raft.leader().is_none();
+                    // A campaign beyond the last term leads nowhere.
+                    raft.term() < Term(self.limits.terms)
+                        && (!stands || node.0 <= self.limits.candidates)
+                })
             }
             Timer::Quorum | Timer::Replicate => true,
         }
     }
 
     fn within(&self, state: &State<Self>) -> bool {
-        state.machines().all(|raft| {
-            raft.term() <= Term(self.limits.terms)
-                && raft.log().last().index <= Index(self.limits.entries)
-        })
+        let waiting = |up: &Up<_>| up.gate.waiting().len();
+        let mut running = state.nodes().filter_map(Node::up);
+        running.all(|up| waiting(up) <= self.limits.waiting)
+            && state.machines().all(|raft| {
+                raft.term() <= Term(self.limits.terms)
+                    && raft.log().last().index <= Index(self.limits.entries)
+            })
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -446,10 +497,13 @@ type Found = State<RaftModel>;
 fn pairs(state: &Found) -> impl Iterator<Item = (&Raft<Digits>, &Raft<Digits>)> {
     let machines: Vec<_> = state.machines().collect();
     let seconds = machines.clone();
-    machines.into_iter().enumerate().flat_map(move |(slot, one)| {
-        let others: Vec<_> = seconds[slot + 1..].to_vec();
-        others.into_iter().map(move |other| (one, other))
-    })
+    machines
+        .into_iter()
+        .enumerate()
+        .flat_map(move |(slot, one)| {
+            let others: Vec<_> = seconds[slot + 1..].to_vec();
+            others.into_iter().map(move |other| (one, other))
+        })
 }
 
 /// Row by row the paper's Figure 3, and what clients rely on. What a single step must not do (terms
@@ -468,7 +522,9 @@ fn safety() -> Vec<Property<RaftModel>> {
             let committed = clients.positions();
             state.machines().all(|raft| {
                 // Later terms commit later.
-                let earlier = clients.committed_in.partition_point(|term| *term < raft.term());
+                let earlier = clients
+                    .committed_in
+                    .partition_point(|term| *term < raft.term());
                 invariants::leader_completeness(raft, &committed[..earlier])
             })
         }),
@@ -508,9 +564,10 @@ fn distinct_digits(mut digits: u64) -> bool {
 
 /// Evidence that the model reaches what it is there to explore.
 fn reachable(limits: &Limits) -> Vec<Property<RaftModel>> {
-    let mut all = vec![Property::sometimes("a leader is elected", |s: &Found, _| {
-        s.machines().any(Raft::is_leader)
-    })];
+    let mut all = vec![Property::sometimes(
+        "a leader is elected",
+        |s: &Found, _| s.machines().any(Raft::is_leader),
+    )];
     if limits.terms > 1 {
         all.push(Property::sometimes(
             "two nodes lead in different terms at once",
@@ -534,7 +591,9 @@ fn reachable(limits: &Limits) -> Vec<Property<RaftModel>> {
             "every client has all its answers",
             |s: &Found, model: &RaftModel| {
                 let clients = s.clients().clients.iter().zip(&model.scripts);
-                clients.into_iter().all(|(c, script)| c.answers.len() == script.len())
+                clients
+                    .into_iter()
+                    .all(|(c, script)| c.answers.len() == script.len())
             },
         ));
     }
@@ -585,22 +644,277 @@ pub enum Scope {
     Deep,
 }
 
-/// The configurations of a scope.
-pub fn scope(_scope: Scope) -> Vec<RaftModel> {
-    let base = Limits {
-        nodes: 3,
-        terms: 2,
-        entries: 3,
-        retries: 0,
-        crashes: 0,
-        duplications: 0,
-        in_flight: 4,
-        unsynced: 2,
-        pre_vote: false,
-        check_quorum: false,
-        heartbeats: false,
-        open_sessions: false,
-        scripts: vec![vec![Op::Append(1)]],
+impl Default for Limits {
+    /// Three nodes, two terms, one command, and a network and disks that do nothing bad.
+    fn default() -> Self {
+        Limits {
+            nodes: 3,
+            terms: 2,
+            entries: 3,
+            retries: 0,
+            crashes: 0,
+            duplications: 0,
+            in_flight: 3,
+            unsynced: 1,
+            waiting: 6,
+            candidates: 2,
+            batch: 2,
+            disks: Vec::new(),
+            committed: Vec::new(),
+            pre_vote: false,
+            check_quorum: false,
+            heartbeats: false,
+            open_sessions: false,
+            scripts: vec![vec![Op::Append(1)]],
+        }
+    }
+}
+
+/// The configurations of a scope. Each looks at one thing, widely enough for it to go wrong: bounds that
+/// are wide everywhere at once would be out of reach.
+///
+/// Messages are reordered and lost in all of them; crash, duplication and retries are on where the name
+/// says so.
+pub fn scope(scope: Scope) -> Vec<RaftModel> {
+    let configurations = match scope {
+        Scope::Quick => quick(),
+        Scope::Ci => [quick(), ci()].concat(),
+        Scope::Deep => deep(),
     };
-    vec![RaftModel::new("raft", base)]
+    let models = configurations.into_iter();
+    models
+        .map(|(name, limits)| RaftModel::new(name, limits))
+        .collect()
+}
+
+fn base() -> Limits {
+    Limits {
+        in_flight: 2,
+        ..Limits::default()
+    }
+}
+
+fn no_clients() -> Limits {
+    Limits {
+        entries: 2,
+        scripts: Vec::new(),
+        ..base()
+    }
+}
+
+fn quick() -> Vec<(&'static str, Limits)> {
+    let (disks, committed) = figure_8();
+    vec![
+        (
+            "elections",
+            Limits {
+                in_flight: 3,
+                ..no_clients()
+            },
+        ),
+        (
+            "elections with a crash",
+            Limits {
+                crashes: 1,
+                ..no_clients()
+            },
+        ),
+        (
+            "pre-vote and check-quorum",
+            Limits {
+                in_flight: 1,
+                pre_vote: true,
+                check_quorum: true,
+                ..no_clients()
+            },
+        ),
+        ("a command and two leaders", base()),
+        (
+            "a read and two leaders",
+            Limits {
+                scripts: vec![vec![Op::Append(1), Op::Read]],
+                ..base()
+            },
+        ),
+        (
+            "Figure 8",
+            Limits {
+                terms: 4,
+                batch: 1,
+                disks,
+                committed,
+                scripts: Vec::new(),
+                ..base()
+            },
+        ),
+        (
+            "duplicated appends",
+            Limits {
+                terms: 1,
+                batch: 1,
+                duplications: 1,
+                scripts: vec![vec![Op::Append(1), Op::Append(2)]],
+                ..base()
+            },
+        ),
+        (
+            "sessions that expire",
+            Limits {
+                terms: 1,
+                entries: 5,
+                in_flight: 1,
+                open_sessions: true,
+                scripts: vec![vec![Op::Open, Op::Append(1)], vec![Op::Open, Op::Append(2)]],
+                ..base()
+            },
+        ),
+    ]
+}
+
+fn ci() -> Vec<(&'static str, Limits)> {
+    vec![
+        (
+            "three candidates",
+            Limits {
+                candidates: 3,
+                ..no_clients()
+            },
+        ),
+        (
+            "a retry, two leaders",
+            Limits {
+                entries: 4,
+                retries: 1,
+                ..base()
+            },
+        ),
+        (
+            "a command, two leaders and a crash",
+            Limits {
+                crashes: 1,
+                ..base()
+            },
+        ),
+        (
+            "two clients of one leader",
+            Limits {
+                terms: 1,
+                in_flight: 3,
+                scripts: vec![vec![Op::Append(1)], vec![Op::Append(2)]],
+                ..base()
+            },
+        ),
+        (
+            "a reader beside a writer",
+            Limits {
+                terms: 1,
+                entries: 2,
+                in_flight: 3,
+                scripts: vec![vec![Op::Append(1)], vec![Op::Read]],
+                ..base()
+            },
+        ),
+        (
+            "pre-vote, more in flight",
+            Limits {
+                pre_vote: true,
+                ..no_clients()
+            },
+        ),
+    ]
+}
+
+fn deep() -> Vec<(&'static str, Limits)> {
+    let (disks, committed) = figure_8();
+    vec![
+        (
+            "three candidates, a crash",
+            Limits {
+                candidates: 3,
+                crashes: 1,
+                ..no_clients()
+            },
+        ),
+        (
+            "a retry, two leaders, a crash",
+            Limits {
+                entries: 4,
+                retries: 1,
+                crashes: 1,
+                ..base()
+            },
+        ),
+        (
+            "Figure 8 with a crash and a command",
+            Limits {
+                terms: 4,
+                batch: 1,
+                crashes: 1,
+                disks,
+                committed,
+                scripts: Vec::new(),
+                ..base()
+            },
+        ),
+        (
+            "a reader beside a writer, two leaders",
+            Limits {
+                scripts: vec![vec![Op::Append(1)], vec![Op::Read]],
+                ..base()
+            },
+        ),
+        (
+            "pre-vote, check-quorum and a crash",
+            Limits {
+                crashes: 1,
+                pre_vote: true,
+                check_quorum: true,
+                in_flight: 1,
+                ..no_clients()
+            },
+        ),
+        (
+            "a command, heartbeats and a duplicate",
+            Limits {
+                terms: 1,
+                entries: 2,
+                duplications: 1,
+                heartbeats: true,
+                batch: 1,
+                ..base()
+            },
+        ),
+    ]
+}
+
+/// The disks of Figure 8 (b): the leader of term 1 got a command to nobody, a second node has led term
+/// 2 by itself, and all have crashed.
+pub fn figure_8() -> (Vec<Durable<u8>>, Vec<Term>) {
+    let noop = |term| Entry {
+        term: Term(term),
+        payload: Payload::Noop,
+    };
+    let command = Entry {
+        term: Term(1),
+        payload: Payload::Write {
+            session: SessionId(1000),
+            sequence: 0,
+            command: 1,
+        },
+    };
+    let disk = |vote, entries: &[Entry<u8>]| {
+        let mut log = Log::default();
+        log.splice(Index(0), entries.iter().cloned());
+        Durable {
+            term: Term(2),
+            vote,
+            log,
+        }
+    };
+    let disks = vec![
+        disk(None, &[noop(1), command]),
+        disk(Some(NodeId(2)), &[noop(1), noop(2)]),
+        disk(Some(NodeId(2)), &[noop(1)]),
+    ];
+    (disks, vec![Term(1)])
 }

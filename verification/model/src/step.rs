@@ -48,25 +48,27 @@ pub(crate) trait Observer<M: Machine> {
 
 impl<M: Machine> Observer<M> for () {}
 
-/// The initial state: every node started on an empty disk.
+/// The initial state: every node started on its disk.
 pub(crate) fn initial<P: Protocol>(protocol: &P, parts: &Parts<P>) -> State<P> {
-    let empty = parts
-        .durables
-        .share(<P::Machine as Machine>::Durable::default());
-    let down = parts.nodes.share(Node::Down {
-        durable: empty.clone(),
+    let disks = protocol.nodes().iter();
+    let disks: Vec<_> = disks
+        .map(|node| parts.durables.share(protocol.disk(*node)))
+        .collect();
+    let down = disks.iter().map(|durable| {
+        parts.nodes.share(Node::Down {
+            durable: durable.clone(),
+        })
     });
-    let nodes = protocol.nodes().len();
     let mut state = State {
-        nodes: vec![down; nodes].into(),
+        nodes: down.collect(),
         network: Vec::new(),
         clients: parts.clients.share(protocol.clients()),
         spent: Default::default(),
     };
-    for node in 0..nodes {
+    for (node, disk) in disks.into_iter().enumerate() {
         let mut unobserved = ();
         let mut turn = Turn::new(protocol, parts, &state, node, &mut unobserved);
-        let started = turn.start(empty.clone());
+        let started = turn.start(disk);
         let (network, clients) = (turn.sent, turn.clients);
         state.nodes[node] = parts.nodes.share(started);
         send(parts, &mut state, node_id(protocol, node), network);
@@ -126,13 +128,17 @@ pub(crate) fn successor<P: Protocol>(
         return None;
     }
 
+    let mut nodes = before.nodes.clone();
+    nodes[node] = after;
     let mut network = Vec::with_capacity(before.network.len() + sent.len());
-    network.extend_from_slice(&before.network);
+    let alive = before.network.iter().filter(|envelope| {
+        let receiver = node_index(protocol, envelope.to);
+        receiver.is_some_and(|node| !protocol.is_dead(&envelope.message, nodes[node].durable()))
+    });
+    network.extend(alive.cloned());
     if let Some(envelope) = removed {
         take(&mut network, envelope);
     }
-    let mut nodes = before.nodes.clone();
-    nodes[node] = after;
     let mut state = State {
         nodes,
         network,
