@@ -28,6 +28,10 @@ const BLOCK_BYTES: usize = 64 << 10;
 /// must stay within what a log takes at once.
 const BATCH_BYTES: u64 = 4 << 20;
 
+/// Promises that may wait for a disk that has stalled: a peer that asks again and again adds one each
+/// time, without a record.
+const PROMISES_MAX: usize = 64 << 10;
+
 /// What a record costs in memory besides its bytes, roughly.
 const RECORD_OVERHEAD_BYTES: u64 = 64;
 
@@ -224,7 +228,7 @@ where
         if self.gate.unsynced() == 0 {
             return true;
         }
-        if self.log.is_congested() {
+        if self.log.is_congested() || self.gate.waiting().len() > PROMISES_MAX {
             return false;
         }
         let durable_bytes = self.signals.durable_bytes.load(Ordering::Relaxed);
