@@ -28,6 +28,8 @@ pub struct Config<S: StateMachine> {
     pub window_entries: usize,
     /// Commands, and likewise reads, that may wait at the leader; more are refused as busy.
     pub max_waiting: usize,
+    /// Bytes of commands that may wait at the leader, at most (one command always may).
+    pub max_waiting_bytes: usize,
     /// Open sessions; beyond it the least recently used expire.
     pub max_sessions: u32,
     /// The replicated state before the first entry.
@@ -51,6 +53,7 @@ impl<S: StateMachine> Config<S> {
             batch_bytes: 1 << 20,
             window_entries: 16 * 1024,
             max_waiting: 16 * 1024,
+            max_waiting_bytes: 8 << 20,
             max_sessions: 64 * 1024,
             genesis: Replicated::new(genesis),
         }

@@ -50,6 +50,8 @@ pub struct Leader<S: StateMachine> {
     pub(crate) progress: Vec<Progress>,
     /// What will be appended at the end of the turn.
     pub(crate) proposals: Vec<Payload<S::Command>>,
+    /// Their bytes: together they become one record.
+    pub(crate) proposed_bytes: usize,
     pub(crate) reads: VecDeque<PendingRead<S::Query>>,
     /// The latest read round that was sent.
     pub(crate) round: u64,
@@ -69,6 +71,7 @@ impl<S: StateMachine> Leader<S> {
         Leader {
             progress: progress.collect(),
             proposals: vec![Payload::Noop],
+            proposed_bytes: 0,
             reads: VecDeque::new(),
             round: 0,
             first: last.next(),
@@ -88,6 +91,22 @@ impl<S: StateMachine> Leader<S> {
     pub(crate) fn of(&mut self, config: &Config<S>, member: NodeId) -> Option<&mut Progress> {
         let slot = config.members.binary_search(&member).ok()?;
         self.progress.get_mut(slot)
+    }
+
+    /// Takes a proposal unless too much is waiting.
+    pub(crate) fn propose(&mut self, config: &Config<S>, payload: Payload<S::Command>) -> bool {
+        let bytes = match &payload {
+            Payload::Write { command, .. } => S::size_bytes(command),
+            Payload::Noop | Payload::Open { .. } => 0,
+        };
+        let bytes = self.proposed_bytes.saturating_add(bytes);
+        let full = self.proposals.len() >= config.max_waiting
+            || (bytes > config.max_waiting_bytes && !self.proposals.is_empty());
+        if !full {
+            self.proposals.push(payload);
+            self.proposed_bytes = bytes;
+        }
+        !full
     }
 
     /// The last index that a majority has on disk.

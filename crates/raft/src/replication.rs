@@ -44,12 +44,12 @@ impl<S: StateMachine> Raft<S> {
                 command,
             },
         };
-        if leading.proposals.len() >= config.max_waiting {
+        if leading.propose(config, payload) {
+            fx.arm(Timer::Replicate, 0..=0);
+        } else {
             let refusal = Refusal::Busy;
-            return fx.output(Output::Refused { request, refusal });
+            fx.output(Output::Refused { request, refusal });
         }
-        leading.proposals.push(payload);
-        fx.arm(Timer::Replicate, 0..=0);
     }
 
     /// The end of a turn: what has gathered becomes one record and one append per follower.
@@ -61,6 +61,7 @@ impl<S: StateMachine> Raft<S> {
         if !leader.proposals.is_empty() {
             let term = self.term;
             let after = self.log.last().index;
+            leader.proposed_bytes = 0;
             let proposals = leader.proposals.drain(..);
             let entries: Vec<_> = proposals.map(|payload| Entry { term, payload }).collect();
             self.log.splice(after, entries.iter().cloned());
