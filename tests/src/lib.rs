@@ -1,1 +1,3 @@
-//! placeholder
+//! Tests over real processes.
+
+pub mod linearizability;
