@@ -1,6 +1,10 @@
 //! The commands, one file each.
 
 pub(crate) mod bench;
+pub(crate) mod check;
+pub(crate) mod explore;
+pub(crate) mod kv;
+pub(crate) mod node;
 
 use clap::Subcommand;
 
@@ -9,6 +13,14 @@ use crate::outcome::{Failure, Outcome};
 /// What `quorate` can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Check protocols: every state within bounds, every property.
+    Check(check::CheckArgs),
+    /// Walk through the states of a protocol in a browser.
+    Explore(explore::ExploreArgs),
+    /// Run one member of a replicated key-value store.
+    Node(node::NodeArgs),
+    /// Talk to a replicated key-value store.
+    Kv(kv::KvArgs),
     /// Measure a running cluster.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -18,6 +30,10 @@ impl Command {
     /// Runs the command to its end; a command that needs an async runtime builds its own.
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         match self {
+            Command::Check(check) => check.run(),
+            Command::Explore(explore) => explore.run(),
+            Command::Node(node) => node.run(),
+            Command::Kv(kv) => kv.run(),
             Command::Bench(bench) => bench.run(),
         }
     }

@@ -38,12 +38,14 @@ struct Cli {
 const AFTER_HELP: &str = "\
 Exit status:
   0  done, and everything that was checked holds
-  1  done, and something that was checked does not hold: a property violated, an operation failed
+  1  done, and something that was checked does not hold or is undecided: a property, an operation
   2  the command line asks for something that cannot be done
   3  a cluster cannot be reached or does not behave
   4  this machine failed: a file, a process, a port
+  130  interrupted; what was known by then is told
 
 Examples:
+  quorate check raft
   quorate bench kv --target etcd --endpoints 127.0.0.1:2379 --seconds 10
   quorate help bench kv";
 
@@ -102,6 +104,7 @@ mod tests {
             Outcome::Usage,
             Outcome::Cluster,
             Outcome::Local,
+            Outcome::Interrupted,
         ];
         assert_eq!(statuses, given.map(|outcome| outcome as u8));
     }

@@ -20,6 +20,8 @@ pub(crate) enum Outcome {
     Cluster = 3,
     /// This machine failed.
     Local = 4,
+    /// Interrupted before it was done; what a shell reports of a process that an interrupt ended.
+    Interrupted = 130,
 }
 
 /// Why a command did not come to a result.
@@ -39,6 +41,9 @@ pub(crate) enum Failure {
         /// The system's answer.
         source: io::Error,
     },
+    /// A fault of this machine that the system has no words for.
+    #[error("{0}")]
+    Fault(String),
 }
 
 impl Failure {
@@ -47,7 +52,7 @@ impl Failure {
         match self {
             Failure::Usage(_) => Outcome::Usage,
             Failure::Cluster(_) => Outcome::Cluster,
-            Failure::Local { .. } => Outcome::Local,
+            Failure::Local { .. } | Failure::Fault(_) => Outcome::Local,
         }
     }
 

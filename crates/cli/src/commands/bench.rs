@@ -11,6 +11,7 @@
 mod cpu;
 mod etcd;
 mod load;
+mod quorate;
 mod report;
 
 use std::io::{self, Write};
@@ -50,6 +51,8 @@ impl Bench {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Target {
+    /// Members run by `quorate node`.
+    Quorate,
     /// etcd 3.4 or later, over its v3 gRPC API.
     Etcd,
 }
@@ -153,6 +156,9 @@ impl KvArgs {
     fn run(self) -> Result<Outcome, Failure> {
         let runtime = self.runtime()?;
         let report = match self.target {
+            Target::Quorate => {
+                runtime.block_on(self.measure(&quorate::Quorate::new(&self.endpoints)))?
+            }
             Target::Etcd => runtime.block_on(self.measure(&etcd::Etcd::new(&self.endpoints)))?,
         };
         if let Some(path) = &self.json {

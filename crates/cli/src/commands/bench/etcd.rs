@@ -15,13 +15,13 @@ use super::load::{ClientError, Connected, KvClient, KvTarget};
 use crate::outcome::Failure;
 
 /// How long a member may take to accept a connection or to tell its status.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an election is waited for: etcd's election timeout is a second, and a vote may be split.
-const ELECTION_PATIENCE: Duration = Duration::from_secs(10);
+/// How long an election is waited for: election timeouts are a second or two, and a vote may be split.
+pub(super) const ELECTION_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often the members are asked meanwhile.
-const ELECTION_POLL: Duration = Duration::from_millis(100);
+pub(super) const ELECTION_POLL: Duration = Duration::from_millis(100);
 
 #[allow(unreachable_pub, missing_docs)]
 mod proto {
@@ -137,7 +137,7 @@ impl KvTarget for Etcd<'_> {
     }
 }
 
-async fn channel(endpoint: &Uri) -> Result<Channel, String> {
+pub(super) async fn channel(endpoint: &Uri) -> Result<Channel, String> {
     Channel::builder(endpoint.clone())
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
@@ -176,7 +176,7 @@ impl KvClient for EtcdClient {
     }
 }
 
-fn words(refusal: &Status) -> String {
+pub(super) fn words(refusal: &Status) -> String {
     match refusal.source() {
         Some(cause) => format!("{:?}: {}", refusal.code(), root_cause(cause)),
         None => format!("{:?}: {}", refusal.code(), refusal.message()),

@@ -1,0 +1,129 @@
+//! Checks of a machine small enough for a test.
+
+use std::path::Path;
+
+use clap::Parser;
+use quorate_machine::{Effects, Event, Machine, NodeId};
+use quorate_model::{Bounds, Report, Scenario};
+use tempfile::tempdir;
+
+use super::*;
+
+/// Answers every command with it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Echo;
+
+impl Machine for Echo {
+    type Config = ();
+    type Command = u8;
+    type Message = ();
+    type Timer = ();
+    type Record = ();
+    type Durable = ();
+    type Output = u8;
+    fn apply(_: &mut (), (): &()) {}
+    fn start(_: &(), (): &(), _: &mut Effects<Self>) -> Self {
+        Echo
+    }
+    fn step(&mut self, _: &(), event: Event<Self>, fx: &mut Effects<Self>) {
+        if let Event::Command(word) = event {
+            fx.output(word);
+        }
+    }
+    fn backed(_: NodeId, (): &(), (): &()) -> bool {
+        true
+    }
+}
+
+fn echo(name: &str) -> Scenario<Echo> {
+    let bounds = Bounds {
+        crashes: 0,
+        ..Bounds::default()
+    };
+    Scenario::new(name, 1, |_, _| ()).bounds(bounds).client([7])
+}
+
+fn heard(scenario: Scenario<Echo>, word: u8) -> Scenario<Echo> {
+    scenario.sometimes("heard", move |state| state.clients().told().any(|told| *told == word))
+}
+
+fn silent(scenario: Scenario<Echo>) -> Scenario<Echo> {
+    scenario.always("silent", |state| state.clients().told().count() == 0)
+}
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    check: CheckArgs,
+}
+
+/// Runs these configurations as the command line `arguments` asks, to the files that it names.
+fn run(arguments: &[&str], all: Vec<Scenario<Echo>>, interrupted: bool) -> (Outcome, Vec<Report>) {
+    let line = Line::parse_from([&["check"], arguments].concat());
+    let boxed = |one| Box::new(one) as Box<dyn Configuration>;
+    let all = all.into_iter().map(boxed).collect();
+    let interrupt = Arc::new(AtomicBool::new(interrupted));
+    let reports = line.check.search(all, &interrupt).unwrap();
+    (line.check.tell(&reports).unwrap(), reports)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn what_holds_ends_well_and_is_written_down() {
+    let folder = tempdir().unwrap();
+    let (json, junit) = (folder.path().join("r.json"), folder.path().join("r.xml"));
+    let files = ["--json", text(&json), "--junit", text(&junit)];
+    let (outcome, reports) = run(&files, vec![heard(echo("one"), 7), heard(echo("two"), 7)], false);
+    assert_eq!(outcome, Outcome::Holds);
+    let read: Vec<Report> = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
+    assert_eq!(read, reports);
+    let xml = fs::read_to_string(junit).unwrap();
+    let xml = roxmltree::Document::parse(&xml).unwrap();
+    let suites = xml.descendants().filter(|node| node.has_tag_name("testsuite"));
+    let names: Vec<_> = suites.filter_map(|suite| suite.attribute("name")).collect();
+    assert_eq!(names, ["one", "two"]);
+}
+
+#[test]
+fn a_violation_fails_and_is_drawn() {
+    let folder = tempdir().unwrap();
+    let diagrams = ["--diagrams", text(folder.path())];
+    let (outcome, _) = run(&diagrams, vec![silent(echo("one"))], false);
+    assert_eq!(outcome, Outcome::Refuted);
+    let svg = fs::read_to_string(folder.path().join("one--silent.svg")).unwrap();
+    assert!(roxmltree::Document::parse(&svg).is_ok());
+}
+
+#[test]
+fn what_is_never_reached_fails() {
+    let (outcome, reports) = run(&[], vec![heard(echo("one"), 8)], false);
+    assert_eq!(outcome, Outcome::Refuted);
+    let told = Summary(&reports).to_string();
+    assert!(told.contains("NOT FOUND in one"), "{told}");
+}
+
+#[test]
+fn an_interrupt_ends_the_list_and_tells_what_is_known() {
+    let (outcome, reports) = run(&[], vec![echo("one"), echo("two")], true);
+    // So small a space may be done before the interrupt is seen; then the next one is not.
+    assert!(reports.len() <= 2);
+    let seen = reports.iter().any(|r| r.stopped == Some(Stop::Interrupted));
+    let expected = if seen { Outcome::Interrupted } else { Outcome::Holds };
+    assert_eq!(outcome, expected);
+}
+
+#[test]
+fn configurations_are_chosen_by_a_part_of_their_name() {
+    let boxed = || {
+        let names = ["one-small", "one-large"].into_iter();
+        names.map(|name| Box::new(echo(name)) as Box<dyn Configuration>).collect()
+    };
+    let chosen = named(boxed(), Some("large")).unwrap();
+    assert_eq!(chosen.len(), 1);
+    assert_eq!(chosen[0].name(), "one-large");
+    let error = named(boxed(), Some("huge")).err().unwrap();
+    assert!(error.to_string().contains("one-small, one-large"), "{error}");
+}

@@ -1,0 +1,157 @@
+//! `quorate node`: one member of a replicated key-value store.
+//!
+//! The process is the member: it stops when it is told to (SIGTERM, SIGINT), and when its disk fails, since
+//! a member that cannot write must not go on promising.
+
+mod config;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use quorate::{Replica, StartError};
+use quorate_kv::Map;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use self::config::NodeConfig;
+use crate::outcome::{Failure, Outcome};
+
+/// How long requests under way may take once the member stops.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Options of `quorate node`.
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(crate) struct NodeArgs {
+    /// The member's configuration, in TOML.
+    #[arg(long, value_name = "FILE", required_unless_present = "example_config")]
+    config: Option<PathBuf>,
+
+    /// Print a configuration with comments, to begin with.
+    #[arg(long, conflicts_with = "config")]
+    example_config: bool,
+}
+
+const HELP: &str = "\
+Prints one line to standard error when it accepts clients. SIGTERM or SIGINT stop it in good order; a second
+one at once. Exit status 74 means that the disk failed: what was acknowledged is safe on the other members.
+
+Examples:
+  quorate node --example-config > node1.toml
+  quorate node --config node1.toml";
+
+impl NodeArgs {
+    /// Runs the member until it is stopped.
+    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        let Some(path) = self.config else {
+            let written = io::stdout().write_all(config::EXAMPLE.as_bytes());
+            written.map_err(Failure::local("writing to standard output"))?;
+            return Ok(Outcome::Holds);
+        };
+        let config = NodeConfig::read(&path)?;
+        runtime(config.threads)?.block_on(serve(config))
+    }
+}
+
+/// One thread for network and protocol by default: handing work between threads costs more CPU than it
+/// saves time. The record log has a thread of its own in any case.
+fn runtime(threads: u16) -> Result<Runtime, Failure> {
+    let mut builder = match threads {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder
+        .worker_threads(usize::from(threads))
+        .enable_all()
+        .build()
+        .map_err(Failure::local("starting the runtime"))
+}
+
+async fn serve(config: NodeConfig) -> Result<Outcome, Failure> {
+    let mut signals = Signals::new().map_err(Failure::local("listening to signals"))?;
+    // First, so that a port that is taken is known before anything is written.
+    let address = &config.client_address;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(Failure::local(format!(
+            "listening for clients on {address}"
+        )))?;
+    let (cluster, data) = (config.options.cluster.clone(), config.options.data.clone());
+    let peer_address = config.peer_address.clone();
+    let replica = Replica::start(config.options, Map::new())
+        .await
+        .map_err(refusal)?;
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut service = tokio::spawn(quorate_kv::serve(replica.clone(), listener, async {
+        // An error means the same: whoever could say so is gone.
+        let _ = stopped.await;
+    }));
+    eprintln!(
+        "quorate: member {} of cluster {cluster} is ready: clients at {address}, peers at \
+         {peer_address}, data in {}",
+        replica.id().0,
+        data.display()
+    );
+
+    tokio::select! {
+        () = signals.next() => {}
+        () = replica.stopped() => {
+            return Err(Failure::Fault("the member has stopped because of a fault".into()));
+        }
+        ended = &mut service => {
+            let why = ended.map_or_else(|error| error.to_string(), |ended| format!("{ended:?}"));
+            return Err(Failure::Fault(format!("clients can no longer connect: {why}")));
+        }
+    }
+    let member = replica.id().0;
+    let orderly = async {
+        // The replica first: requests that wait for it are then answered, and watches end.
+        replica.shutdown().await;
+        let _ = stop.send(());
+        // Clients that keep their connection open do not keep the member.
+        let _ = tokio::time::timeout(DRAIN, service).await;
+    };
+    tokio::select! {
+        () = orderly => eprintln!("quorate: member {member} has stopped"),
+        () = signals.next() => eprintln!("quorate: member {member} stops at once"),
+    }
+    Ok(Outcome::Holds)
+}
+
+fn refusal(error: StartError) -> Failure {
+    match error {
+        StartError::Config(_) | StartError::SameAddress(..) => Failure::Usage(error.to_string()),
+        StartError::Listen { address, source } => Failure::Local {
+            attempt: format!("listening for peers on {address}"),
+            source,
+        },
+        StartError::Storage(_) | StartError::Driver(_) => Failure::Fault(error.to_string()),
+    }
+}
+
+/// The signals that ask a process to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
