@@ -8,6 +8,7 @@ use crate::{Protocol, System, Trace};
 use stateright::{Checker, HasDiscoveries, Model, Path};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,8 @@ pub struct Options {
     pub rss_max_bytes: Option<u64>,
     /// States that a second, breadth-first search may generate to shorten a counterexample.
     pub shorten_states_max: usize,
+    /// Set to stop, by a signal handler for example.
+    pub interrupt: Option<Arc<AtomicBool>>,
     /// Told how it goes, some five times a second and once at the end of each search.
     pub progress: Option<ProgressFn>,
 }
@@ -61,6 +64,7 @@ impl Default for Options {
             timeout: None,
             rss_max_bytes: None,
             shorten_states_max: 3_000_000,
+            interrupt: None,
             progress: None,
         }
     }
@@ -270,7 +274,10 @@ impl Plan {
             (Some(value), Some(limit)) => value >= limit,
             _ => false,
         };
-        if self.states_max.is_some_and(|max| progress.states >= max) {
+        let interrupt = options.interrupt.as_ref();
+        if interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+            Some(Stop::Interrupted)
+        } else if self.states_max.is_some_and(|max| progress.states >= max) {
             Some(Stop::States)
         } else if self.timeout.is_some_and(|max| progress.elapsed >= max) {
             Some(Stop::Time)

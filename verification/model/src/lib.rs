@@ -6,6 +6,9 @@
 //! violated property that reads as a list of steps or as a sequence diagram; [`explore`] serves
 //! stateright's explorer for the same system.
 //!
+//! A [`Scenario`] is the short way to a protocol: nodes, scripts of clients, properties, and nothing to
+//! implement. [`PROTOCOLS`] lists the protocols that are checked here.
+//!
 //! # The system
 //!
 //! The nodes play by the rules of the production driver: effects pass through the same
@@ -51,14 +54,17 @@
 
 mod cached;
 mod check;
+mod configuration;
 mod explore;
 mod pool;
 mod properties;
 mod protocol;
 pub mod raft;
 mod report;
+mod scenario;
 mod state;
 mod step;
+mod summary;
 mod svg;
 mod system;
 mod trace;
@@ -66,11 +72,14 @@ mod xml;
 
 pub use cached::Cached;
 pub use check::{CheckError, Options, Progress, ProgressFn, Search, check};
+pub use configuration::{Configuration, PROTOCOLS, Registered};
 pub use explore::explore;
 pub use properties::{BACKED, CRASH_LOSES, NO_FAILURE, RECOVERS};
 pub use protocol::{Bound, Bounds, Expectation, Property, Protocol, Request};
 pub use report::{PropertyReport, Report, Stop, Verdict, to_junit};
+pub use scenario::{History, Scenario, Seen};
 pub use state::{Envelope, Node, Spent, State, Up};
 pub use step::Action;
+pub use summary::{Summary, write_diagrams};
 pub use system::System;
 pub use trace::{Effect, Trace, TraceStep, What};

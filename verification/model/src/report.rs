@@ -45,6 +45,21 @@ pub enum Stop {
     Time,
     /// The limit of memory was reached.
     Memory,
+    /// It was told to stop.
+    Interrupted,
+}
+
+impl Stop {
+    /// In words.
+    pub fn text(self) -> &'static str {
+        match self {
+            Stop::Violation => "a property is violated",
+            Stop::States => "the limit of states was reached",
+            Stop::Time => "the limit of time was reached",
+            Stop::Memory => "the limit of memory was reached",
+            Stop::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// The verdict on one property.

@@ -1,0 +1,75 @@
+//! The protocols that are checked here, each in several configurations.
+
+use crate::protocol::Bound;
+use crate::raft::{self, Scope};
+use crate::{CheckError, Options, Protocol, Report, check, explore};
+use std::io;
+use std::net::SocketAddr;
+
+/// A [`Protocol`] whose types are forgotten, so that the configurations of all protocols fit one list.
+pub trait Configuration {
+    /// See [`Protocol::name`].
+    fn name(&self) -> &str;
+    /// The bounds, as [`Report::bounds`] tells them.
+    fn bounds(&self) -> Vec<Bound>;
+    /// See [`check()`](crate::check()).
+    ///
+    /// # Errors
+    ///
+    /// See [`CheckError`].
+    fn check(self: Box<Self>, options: Options) -> Result<Report, CheckError>;
+    /// See [`explore()`](crate::explore()).
+    ///
+    /// # Errors
+    ///
+    /// If the address cannot be bound.
+    fn explore(
+        self: Box<Self>,
+        address: SocketAddr,
+        ready: Box<dyn FnOnce(SocketAddr)>,
+    ) -> io::Result<()>;
+}
+
+impl<P: Protocol> Configuration for P {
+    fn name(&self) -> &str {
+        Protocol::name(self)
+    }
+
+    fn bounds(&self) -> Vec<Bound> {
+        Protocol::bounds(self).list(self.nodes().len())
+    }
+
+    fn check(self: Box<Self>, options: Options) -> Result<Report, CheckError> {
+        check(*self, options)
+    }
+
+    fn explore(
+        self: Box<Self>,
+        address: SocketAddr,
+        ready: Box<dyn FnOnce(SocketAddr)>,
+    ) -> io::Result<()> {
+        explore(*self, address, ready)
+    }
+}
+
+/// A protocol of [`PROTOCOLS`].
+pub struct Registered {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it promises, in a line.
+    pub promise: &'static str,
+    /// Its configurations in a scope, in the order in which they are checked.
+    pub configurations: fn(Scope) -> Vec<Box<dyn Configuration>>,
+}
+
+/// Every protocol that is checked here; a new one adds its line.
+pub const PROTOCOLS: &[Registered] = &[Registered {
+    name: "raft",
+    promise: "one log on all nodes; clients see one object, whatever crashes",
+    configurations: |scope| boxed(raft::scope(scope)),
+}];
+
+fn boxed<P: Protocol>(configurations: Vec<P>) -> Vec<Box<dyn Configuration>> {
+    let boxed = |one| Box::new(one) as Box<dyn Configuration>;
+    configurations.into_iter().map(boxed).collect()
+}
