@@ -1,0 +1,37 @@
+//! The tutorial's protocol: what the tutorial says of it is true.
+
+#[path = "../examples/primary_backup/model.rs"]
+#[allow(unreachable_pub)]
+mod model;
+#[path = "../examples/primary_backup/register.rs"]
+#[allow(missing_docs, unreachable_pub)]
+mod register;
+
+use quorate::{Options, Verdict, check};
+
+const LOST: &str = "a later primary has every acknowledged write";
+
+#[test]
+fn a_majority_of_copies_loses_an_acknowledged_write() {
+    let options = Options {
+        threads: 1,
+        ..Options::default()
+    };
+    let report = check(model::scenario(2), options).unwrap();
+    let violations: Vec<_> = report.violations().map(|p| p.name.as_str()).collect();
+    assert_eq!(violations, [LOST]);
+    let trace = report.property(LOST).and_then(|p| p.trace.clone()).unwrap();
+    let last = trace.steps.last().map(|step| step.effects_text());
+    assert_eq!(
+        last.as_deref(),
+        Some("tells: Written(Held { view: 0, write: 1, value: 5 })")
+    );
+}
+
+#[test]
+fn copies_on_all_nodes_lose_nothing() {
+    let report = check(model::scenario(3), Options::default()).unwrap();
+    assert!(report.complete() && report.passed(), "{report:#?}");
+    let property = report.property(LOST).unwrap();
+    assert_eq!(property.verdict, Verdict::Holds);
+}
