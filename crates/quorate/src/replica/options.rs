@@ -134,7 +134,9 @@ impl ReplicaOptions {
         })
     }
 
-    fn raft_config<S: StateMachine>(&self, genesis: S) -> Config<S> {
+    /// The machine's configuration, with `genesis` as the state before the first command: what a
+    /// [replay](quorate_driver::replay()) of this member's event log needs.
+    pub fn raft_config<S: StateMachine>(&self, genesis: S) -> Config<S> {
         let Tuning {
             election_ticks,
             heartbeat_ticks,

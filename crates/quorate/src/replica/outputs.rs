@@ -299,3 +299,6 @@ impl<S: StateMachine> Drop for Outputs<S> {
         self.shared.abandon(true);
     }
 }
+
+#[cfg(test)]
+mod tests;
