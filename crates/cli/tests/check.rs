@@ -34,18 +34,30 @@ fn a_check_with_a_limit_reports_what_it_knows() {
     let (json, junit) = (folder.path().join("r.json"), folder.path().join("r.xml"));
     let [json_name, junit_name] = [&json, &junit].map(|path| path.to_str().unwrap());
     let output = quorate(&[
-        "check", "raft", "--timeout", "1", "--json", json_name, "--junit", junit_name,
+        "check",
+        "raft",
+        "--timeout",
+        "1",
+        "--json",
+        json_name,
+        "--junit",
+        junit_name,
     ]);
     let reports: Vec<serde_json::Value> = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
     let decided = reports.iter().all(|report| report["stopped"].is_null());
     assert_eq!(output.status.code(), Some(if decided { 0 } else { 1 }));
     let told = String::from_utf8(output.stdout).unwrap();
     for report in &reports {
-        assert!(told.contains(report["protocol"].as_str().unwrap()), "{told}");
+        assert!(
+            told.contains(report["protocol"].as_str().unwrap()),
+            "{told}"
+        );
     }
     assert!(told.contains("election safety"), "{told}");
     let xml = fs::read_to_string(junit).unwrap();
     let xml = roxmltree::Document::parse(&xml).unwrap();
-    let suites = xml.descendants().filter(|node| node.has_tag_name("testsuite"));
+    let suites = xml
+        .descendants()
+        .filter(|node| node.has_tag_name("testsuite"));
     assert_eq!(suites.count(), reports.len());
 }

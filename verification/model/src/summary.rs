@@ -158,7 +158,9 @@ fn over_all(reports: &[Report], name: &str) -> String {
     for verdict in [Verdict::Violated, Verdict::NotFound, Verdict::Undecided] {
         let at = reports.iter().filter(|r| of(r) == Some(verdict));
         let at: Vec<_> = at.map(|report| report.protocol.as_str()).collect();
-        if !at.is_empty() {
+        if verdict == Verdict::Undecided && at.len() > 1 {
+            parts.push(format!("undecided in {} of {having}", at.len()));
+        } else if !at.is_empty() {
             let text = match verdict {
                 Verdict::Undecided => verdict.text().to_owned(),
                 failure => failure.text().to_uppercase(),

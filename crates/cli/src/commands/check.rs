@@ -122,7 +122,9 @@ impl CheckArgs {
         if self.list {
             return list(&chosen, self.scope).map(|()| Outcome::Holds);
         }
-        let all = chosen.iter().flat_map(|p| (p.configurations)(self.scope.into()));
+        let all = chosen
+            .iter()
+            .flat_map(|p| (p.configurations)(self.scope.into()));
         let configurations = named(all.collect(), self.configuration.as_deref())?;
         let interrupt = on_interrupt()?;
         let reports = self.search(configurations, &interrupt)?;
@@ -210,11 +212,15 @@ fn save(file: &Path, content: &str) -> Result<(), Failure> {
 /// The protocol of that name, or all.
 pub(crate) fn protocols(name: Option<&str>) -> Result<Vec<&'static Registered>, Failure> {
     let chosen = PROTOCOLS.iter();
-    let chosen: Vec<_> = chosen.filter(|p| name.is_none_or(|name| p.name == name)).collect();
+    let chosen: Vec<_> = chosen
+        .filter(|p| name.is_none_or(|name| p.name == name))
+        .collect();
     if let (Some(name), true) = (name, chosen.is_empty()) {
         let known: Vec<_> = PROTOCOLS.iter().map(|p| p.name).collect();
         let known = known.join(", ");
-        return Err(Failure::Usage(format!("no protocol is called {name:?}; known: {known}")));
+        return Err(Failure::Usage(format!(
+            "no protocol is called {name:?}; known: {known}"
+        )));
     }
     Ok(chosen)
 }
@@ -260,7 +266,9 @@ fn list(protocols: &[&Registered], scope: ScopeName) -> Result<(), Failure> {
 fn on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&flag);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(Failure::local("waiting for signals"))?;
     std::thread::spawn(move || {
         runtime.block_on(async {

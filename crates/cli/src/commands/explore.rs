@@ -31,10 +31,15 @@ impl ExploreArgs {
     /// Serves the explorer until the process is interrupted.
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         let chosen = protocols(Some(&self.protocol))?;
-        let all = chosen.iter().flat_map(|p| (p.configurations)(self.scope.into()));
+        let all = chosen
+            .iter()
+            .flat_map(|p| (p.configurations)(self.scope.into()));
         let named = named(all.collect(), self.configuration.as_deref())?;
         let Some(configuration) = named.into_iter().next() else {
-            return Err(Failure::Usage(format!("{} has no configurations", self.protocol)));
+            return Err(Failure::Usage(format!(
+                "{} has no configurations",
+                self.protocol
+            )));
         };
         let name = configuration.name().to_owned();
         let tell = move |address| {

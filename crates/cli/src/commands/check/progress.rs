@@ -74,9 +74,9 @@ fn line(title: &str, progress: &Progress) -> String {
     } else {
         ""
     };
-    let memory = progress.rss_bytes.map_or(String::new(), |bytes| {
-        format!(", {} MiB", bytes >> 20)
-    });
+    let memory = progress
+        .rss_bytes
+        .map_or(String::new(), |bytes| format!(", {} MiB", bytes >> 20));
     format!(
         "{title}  {task}{} states, {} unique, {:.0}/s, depth {}{memory}, {:.0} s",
         progress.states,

