@@ -119,6 +119,7 @@ enum Request {
 
 /// The keys from START to before END; all of them by default.
 #[derive(Debug, Args)]
+#[group(skip)] // a group would share its name with the request `range`
 struct Range {
     /// The first key.
     #[arg(default_value = "")]
