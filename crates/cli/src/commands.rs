@@ -2,9 +2,11 @@
 
 pub(crate) mod bench;
 pub(crate) mod check;
+pub(crate) mod demo;
 pub(crate) mod explore;
 pub(crate) mod kv;
 pub(crate) mod node;
+pub(crate) mod replay;
 
 use clap::Subcommand;
 
@@ -21,6 +23,10 @@ pub(crate) enum Command {
     Node(node::NodeArgs),
     /// Talk to a replicated key-value store.
     Kv(kv::KvArgs),
+    /// Start three members, kill the leader, and see that nothing is lost.
+    Demo(demo::DemoArgs),
+    /// Run the recorded life of a member through its machine again.
+    Replay(replay::ReplayArgs),
     /// Measure a running cluster.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -34,6 +40,8 @@ impl Command {
             Command::Explore(explore) => explore.run(),
             Command::Node(node) => node.run(),
             Command::Kv(kv) => kv.run(),
+            Command::Demo(demo) => demo.run(),
+            Command::Replay(replay) => replay.run(),
             Command::Bench(bench) => bench.run(),
         }
     }

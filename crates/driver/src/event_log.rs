@@ -23,7 +23,7 @@ use quorate_transport::Wire;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Version of the format of the file.
 pub(crate) const FORMAT: u32 = 1;
@@ -206,6 +206,29 @@ impl Recorder {
     }
 }
 
+/// The event logs of one group on one node in `folder`, in the order of the starts: what
+/// [`replay`](crate::replay()) takes.
+///
+/// # Errors
+///
+/// If the folder cannot be read.
+pub fn event_logs(folder: &Path, node: NodeId, group: GroupId) -> io::Result<Vec<PathBuf>> {
+    let prefix = format!("{node}-{group}-");
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let number = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(&prefix)?.strip_suffix(".jsonl"))
+            .and_then(|number| number.parse::<u64>().ok());
+        if let Some(number) = number {
+            files.push((number, folder.join(name)));
+        }
+    }
+    files.sort_unstable();
+    Ok(files.into_iter().map(|(_, file)| file).collect())
+}
+
 /// The file of the first start that has none.
 fn next_file(folder: &Path, node: NodeId, group: GroupId) -> io::Result<(File, u64)> {
     let mut number = 1;
@@ -257,6 +280,19 @@ mod tests {
         other.add(b"a");
         other.add(b"b");
         assert_ne!(one.text(), other.text());
+    }
+
+    #[test]
+    fn event_logs_are_found_in_the_order_of_the_starts() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let ours = |number: &str| folder.path().join(format!("n1-g2-{number}.jsonl"));
+        for number in ["1000000", "000002", "000001", "x"] {
+            std::fs::write(ours(number), "").expect("a file");
+        }
+        std::fs::write(folder.path().join("n11-g2-000001.jsonl"), "").expect("a file");
+        let found = event_logs(folder.path(), NodeId(1), GroupId(2)).expect("a folder");
+        assert_eq!(found, ["000001", "000002", "1000000"].map(ours));
+        assert!(event_logs(&ours("none"), NodeId(1), GroupId(2)).is_err());
     }
 
     proptest! {

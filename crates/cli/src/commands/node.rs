@@ -6,11 +6,11 @@
 mod config;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use quorate::{Replica, StartError};
+use quorate::{Replica, ReplicaOptions, StartError};
 use quorate_kv::Map;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -55,6 +55,11 @@ impl NodeArgs {
         let config = NodeConfig::read(&path)?;
         runtime(config.threads)?.block_on(serve(config))
     }
+}
+
+/// How the member with the configuration at `path` takes part.
+pub(super) fn options(path: &Path) -> Result<ReplicaOptions, Failure> {
+    Ok(NodeConfig::read(path)?.options)
 }
 
 /// One thread for network and protocol by default: handing work between threads costs more CPU than it
