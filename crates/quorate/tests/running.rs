@@ -18,9 +18,10 @@ type Peers = BTreeMap<NodeId, String>;
 
 /// Addresses that were free a moment ago.
 fn peers() -> Peers {
-    let listeners = NODES.map(|id| (id, TcpListener::bind("127.0.0.1:0").unwrap()));
-    let address =
-        |(id, listener): &(NodeId, TcpListener)| (*id, listener.local_addr().unwrap().to_string());
+    let listeners = NODES.map(|id| (id, TcpListener::bind("127.0.0.1:0").expect("a free port")));
+    let address = |(id, listener): &(NodeId, TcpListener)| {
+        (*id, listener.local_addr().expect("an address").to_string())
+    };
     listeners.iter().map(address).collect()
 }
 

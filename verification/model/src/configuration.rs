@@ -9,9 +9,9 @@ use std::net::SocketAddr;
 /// A [`Protocol`] whose types are forgotten, so that the configurations of all protocols fit one list.
 pub trait Configuration {
     /// See [`Protocol::name`].
-    fn name(&self) -> &str;
+    fn title(&self) -> &str;
     /// The bounds, as [`Report::bounds`] tells them.
-    fn bounds(&self) -> Vec<Bound>;
+    fn limits(&self) -> Vec<Bound>;
     /// See [`check()`](crate::check()).
     ///
     /// # Errors
@@ -31,11 +31,11 @@ pub trait Configuration {
 }
 
 impl<P: Protocol> Configuration for P {
-    fn name(&self) -> &str {
+    fn title(&self) -> &str {
         Protocol::name(self)
     }
 
-    fn bounds(&self) -> Vec<Bound> {
+    fn limits(&self) -> Vec<Bound> {
         Protocol::bounds(self).list(self.nodes().len())
     }
 

@@ -139,7 +139,7 @@ impl CheckArgs {
         let mut reports: Vec<Report> = Vec::new();
         let count = configurations.len();
         for (number, configuration) in (1..).zip(configurations) {
-            let name = configuration.name().to_owned();
+            let name = configuration.title().to_owned();
             let display = Display::new(format!("{number}/{count} {name}"));
             let report = configuration.check(self.options(display, interrupt));
             let report = report.map_err(|error| Failure::Fault(format!("{name}: {error}")))?;
@@ -233,9 +233,10 @@ pub(crate) fn named(
     let Some(part) = part else {
         return Ok(all);
     };
-    let (chosen, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|c| c.name().contains(part));
+    let (chosen, others): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|c| c.title().contains(part));
     if chosen.is_empty() {
-        let known: Vec<_> = others.iter().map(|c| c.name()).collect();
+        let known: Vec<_> = others.iter().map(|c| c.title()).collect();
         let known = known.join(", ");
         let message = format!("no configuration in this scope is called {part:?}; known: {known}");
         return Err(Failure::Usage(message));
@@ -249,8 +250,8 @@ fn list(protocols: &[&Registered], scope: ScopeName) -> Result<(), Failure> {
     for protocol in protocols {
         writeln!(out, "{}: {}", protocol.name, protocol.promise).map_err(print)?;
         for configuration in (protocol.configurations)(scope.into()) {
-            writeln!(out, "  {}", configuration.name()).map_err(print)?;
-            let bounds = configuration.bounds();
+            writeln!(out, "  {}", configuration.title()).map_err(print)?;
+            let bounds = configuration.limits();
             let bounds = bounds.iter().map(|b| format!("{}: {}", b.name, b.limit));
             let bounds: Vec<_> = bounds.collect();
             writeln!(out, "    within {}", bounds.join(", ")).map_err(print)?;

@@ -41,7 +41,7 @@ impl ExploreArgs {
                 self.protocol
             )));
         };
-        let name = configuration.name().to_owned();
+        let name = configuration.title().to_owned();
         let tell = move |address| {
             // Whoever does not read it can still open the address that was asked for.
             let _ = writeln!(io::stdout(), "{name}: http://{address} (Ctrl-C ends)");

@@ -135,7 +135,7 @@ fn configurations_are_chosen_by_a_part_of_their_name() {
     };
     let chosen = named(boxed(), Some("large")).unwrap();
     assert_eq!(chosen.len(), 1);
-    assert_eq!(chosen[0].name(), "one-large");
+    assert_eq!(chosen[0].title(), "one-large");
     let error = named(boxed(), Some("huge")).err().unwrap();
     assert!(
         error.to_string().contains("one-small, one-large"),
