@@ -45,6 +45,8 @@ Exit status:
   130  interrupted; what was known by then is told
 
 Examples:
+  quorate node --config node1.toml
+  quorate kv put greeting hello
   quorate check raft
   quorate bench kv --target etcd --endpoints 127.0.0.1:2379 --seconds 10
   quorate help bench kv";
