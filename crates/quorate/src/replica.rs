@@ -13,6 +13,56 @@
 //! disks of a majority before [`Replica::write`] returns, and [`Replica::read`] reflects every write
 //! that returned before it began, on whichever member.
 //!
+//! ```
+//! use quorate::{Bytes, Index, Member, NodeId, Outcome, Replica, ReplicaOptions, StateMachine};
+//! use std::collections::BTreeMap;
+//!
+//! /// The longest text that anybody has written.
+//! #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+//! struct Longest(Bytes);
+//!
+//! impl StateMachine for Longest {
+//!     type Command = Bytes;
+//!     type Query = ();
+//!     type Response = Bytes;
+//!
+//!     fn apply(&mut self, _index: Index, text: &Bytes) -> Bytes {
+//!         if text.len() > self.0.len() {
+//!             self.0 = text.clone();
+//!         }
+//!         self.0.clone()
+//!     }
+//!     fn query(&self, (): &()) -> Bytes {
+//!         self.0.clone()
+//!     }
+//!     fn size_bytes(text: &Bytes) -> usize {
+//!         text.len()
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let data = tempfile::tempdir()?;
+//! // A cluster of one; list three members, on three machines, to survive the loss of one.
+//! let alone = Member { peer: "127.0.0.1:0".into(), client: String::new() };
+//! let members = BTreeMap::from([(NodeId(1), alone)]);
+//! let mut options = ReplicaOptions::new("example", NodeId(1), members, data.path().join("log"));
+//! options.raft.election_ticks = 11..=12;
+//! let replica = Replica::start(options, Longest::default()).await?;
+//! replica.knows_leader().await;
+//!
+//! let session = replica.open_session().await?;
+//! let first = replica.write(session, 1, "a long text".into()).await?;
+//! let again = replica.write(session, 1, "a long text".into()).await?;
+//! assert_eq!(first, Outcome::Applied("a long text".into()));
+//! assert_eq!(again, Outcome::Repeated("a long text".into()));
+//! replica.write(session, 2, "short".into()).await?;
+//! assert_eq!(replica.read(()).await?, "a long text");
+//! replica.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Exactly once
 //!
 //! A write whose answer is lost ([`SubmitError::Unknown`]: the leader changed, the node stopped) may or
@@ -26,7 +76,8 @@
 //!
 //! The requests that wait, in number and in bytes of their commands (beyond it: [`SubmitError::Busy`]);
 //! the changes that a subscriber may be behind (beyond it: [`Lagged`]); and what the driver, the
-//! transport and the record log bound themselves.
+//! transport and the record log bound themselves. Bytes are as [`StateMachine::size_bytes`] tells them:
+//! write that function for commands that own memory.
 //!
 //! Not yet there: the state is rebuilt from the whole log at every start, and the log only grows.
 

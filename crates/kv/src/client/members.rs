@@ -287,7 +287,8 @@ impl Verdict {
                 ..Verdict::NOTHING_HAPPENED
             },
             Code::Unavailable if never_connected(status) => Verdict::NOTHING_HAPPENED,
-            Code::ResourceExhausted => Verdict::NOTHING_HAPPENED,
+            // Said by the member, and not by a connection that broke (HTTP/2's ENHANCE_YOUR_CALM).
+            Code::ResourceExhausted if status.source().is_none() => Verdict::NOTHING_HAPPENED,
             Code::InvalidArgument
             | Code::OutOfRange
             | Code::NotFound
