@@ -1,3 +1,19 @@
-//! Tests over real processes.
+//! Tests over real processes, and what they need.
+//!
+//! The tests are in `tests/processes`: members of the `quorate` binary on loopback ports, with their disks
+//! in temporary directories, killed, stopped, damaged and talked nonsense to. This library is what they
+//! share:
+//!
+//! - [`cluster`]: members as processes that end with the test, whatever becomes of it, and whose logs are
+//!   printed when it fails.
+//! - [`load`]: writers that remember what was acknowledged, and [`history`]: clients that record
+//!   what they asked and were answered.
+//! - [`linearizability`]: whether such a record has an order that explains it.
+//! - [`wait`]: nothing sleeps and hopes; what is expected is waited for, with a deadline.
 
+pub mod binary;
+pub mod cluster;
+pub mod history;
 pub mod linearizability;
+pub mod load;
+pub mod wait;

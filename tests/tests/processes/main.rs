@@ -1,0 +1,13 @@
+//! Three members as processes of the real binary, on real disks and loopback ports, and what happens to
+//! them.
+
+// What helpers of tests unwrap fails the test, as it should.
+#![allow(clippy::unwrap_used)]
+
+mod commands;
+mod configuration;
+mod crashes;
+mod disks;
+mod histories;
+mod hostile;
+mod signals;
