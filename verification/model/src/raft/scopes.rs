@@ -193,6 +193,17 @@ fn ci() -> Vec<(&'static str, Limits)> {
                 ..no_clients()
             },
         ),
+        (
+            "a command and heartbeats",
+            Limits {
+                terms: 1,
+                entries: 2,
+                candidates: 1,
+                heartbeats: true,
+                batch: 1,
+                ..base()
+            },
+        ),
     ]
 }
 
@@ -251,9 +262,17 @@ fn deep() -> Vec<(&'static str, Limits)> {
                 terms: 1,
                 entries: 2,
                 duplications: 1,
+                candidates: 1,
                 heartbeats: true,
                 batch: 1,
                 ..base()
+            },
+        ),
+        (
+            "five nodes",
+            Limits {
+                nodes: 5,
+                ..no_clients()
             },
         ),
     ]
