@@ -3,7 +3,7 @@
 //! The names are the paper's (Figure 3) and those of `specs/raft`. The model checker evaluates them in
 //! every state; debug builds evaluate [`node`] after every step.
 
-use crate::{Entry, Index, Log, Position, Raft, Role, StateMachine};
+use crate::{Index, Log, Position, Raft, Role, StateMachine};
 use std::collections::BTreeMap;
 
 /// What must hold of one node by itself.
@@ -42,7 +42,7 @@ pub fn election_safety<'a, S: StateMachine>(nodes: impl Iterator<Item = &'a Raft
 
 /// Log matching of two logs: where they share a position, they are the same up to it.
 pub fn log_matching<C: Clone + Eq>(a: &Log<C>, b: &Log<C>) -> bool {
-    let common = a.entries().iter().zip(b.entries());
+    let common = a.entries().zip(b.entries());
     let agree: Vec<(bool, bool)> = common.map(|(a, b)| (a.term == b.term, a == b)).collect();
     match agree.iter().rposition(|(same_term, _)| *same_term) {
         Some(last) => agree[..=last].iter().all(|(_, same)| *same),
@@ -52,12 +52,9 @@ pub fn log_matching<C: Clone + Eq>(a: &Log<C>, b: &Log<C>) -> bool {
 
 /// State-machine safety of two nodes: what both have committed is the same.
 pub fn state_machine_safety<S: StateMachine>(a: &Raft<S>, b: &Raft<S>) -> bool {
-    let shared = a.commit().min(b.commit());
-    let committed = |raft: &Raft<S>| -> Vec<Entry<S::Command>> {
-        let entries = raft.log().entries().iter();
-        entries.take(shared.0 as usize).cloned().collect()
-    };
-    shared == Index(0) || committed(a) == committed(b)
+    let shared = a.commit().min(b.commit()).0 as usize;
+    let (a, b) = (a.log().entries(), b.log().entries());
+    a.take(shared).eq(b.take(shared))
 }
 
 /// Leader completeness: `leader` has everything that was committed while an earlier term's leader
@@ -89,11 +86,9 @@ pub fn step<S: StateMachine>(before: &Raft<S>, after: &Raft<S>) -> Result<(), &'
         return Err("a vote stands for its term");
     }
     let kept = |upto: Index| {
-        before.log().entries().iter().take(upto.0 as usize).eq(after
-            .log()
-            .entries()
-            .iter()
-            .take(upto.0 as usize))
+        let upto = upto.0 as usize;
+        let (before, after) = (before.log().entries(), after.log().entries());
+        before.take(upto).eq(after.take(upto))
     };
     if !kept(before.commit()) {
         return Err("committed entries stay");

@@ -2,37 +2,56 @@
 
 use crate::{Entry, Index, Position, Term};
 
+/// Entries in a block.
+const BLOCK: usize = if cfg!(test) { 4 } else { 4096 };
+
 /// The log of one node.
 ///
 /// Invariants, kept by the callers through the checks in [`Log::accepts`]:
 /// - indices are contiguous from 1;
 /// - terms never decrease along the log.
+///
+/// Kept in blocks, so that a long log grows without being copied: doubling one vector of a million
+/// entries stops a node for as long as an election takes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Log<C> {
-    entries: Vec<Entry<C>>,
+    /// Blocks of [`BLOCK`] entries each.
+    full: Vec<Box<[Entry<C>]>>,
+    /// What follows them: fewer than a block.
+    tail: Vec<Entry<C>>,
 }
 
 impl<C> Default for Log<C> {
     fn default() -> Self {
         Log {
-            entries: Vec::new(),
+            full: Vec::new(),
+            tail: Vec::new(),
         }
     }
 }
 
 impl<C: Clone + Eq> Log<C> {
+    fn len(&self) -> usize {
+        self.full.len() * BLOCK + self.tail.len()
+    }
+
+    /// The block at this number; the tail after the full ones.
+    fn block(&self, number: usize) -> &[Entry<C>] {
+        self.full.get(number).map_or(&self.tail, |block| block)
+    }
+
     /// The position of the last entry.
     pub fn last(&self) -> Position {
-        Position {
-            term: self.entries.last().map_or(Term(0), |entry| entry.term),
-            index: Index(self.entries.len() as u64),
-        }
+        self.position(Index(self.len() as u64))
     }
 
     /// The entry at `index`.
     pub fn get(&self, index: Index) -> Option<&Entry<C>> {
         let offset = usize::try_from(index.0.checked_sub(1)?).ok()?;
-        self.entries.get(offset)
+        if offset / BLOCK > self.full.len() {
+            return None;
+        }
+        self.block(offset / BLOCK).get(offset % BLOCK)
     }
 
     /// The term at `index`: 0 before the first entry, `None` past the last.
@@ -51,7 +70,7 @@ impl<C: Clone + Eq> Log<C> {
 
     /// The position at `index`, which is clamped to the log.
     pub fn position(&self, index: Index) -> Position {
-        let index = index.min(self.last().index);
+        let index = index.min(Index(self.len() as u64));
         Position {
             term: self.term_at(index).unwrap_or_default(),
             index,
@@ -59,23 +78,42 @@ impl<C: Clone + Eq> Log<C> {
     }
 
     /// The entries after `after`.
-    pub fn after(&self, after: Index) -> &[Entry<C>] {
-        let offset = usize::try_from(after.0)
-            .unwrap_or(usize::MAX)
-            .min(self.entries.len());
-        &self.entries[offset..]
+    pub fn after(&self, after: Index) -> impl Iterator<Item = &Entry<C>> + Clone {
+        let offset = self.offset(after);
+        let first = offset / BLOCK;
+        (first..=self.full.len()).flat_map(move |number| {
+            let skipped = if number == first { offset % BLOCK } else { 0 };
+            &self.block(number)[skipped..]
+        })
     }
 
     /// Every entry, the first one at index 1.
-    pub fn entries(&self) -> &[Entry<C>] {
-        &self.entries
+    pub fn entries(&self) -> impl Iterator<Item = &Entry<C>> + Clone {
+        self.after(Index(0))
+    }
+
+    /// `after` as a number of entries of this log.
+    fn offset(&self, after: Index) -> usize {
+        usize::try_from(after.0)
+            .unwrap_or(usize::MAX)
+            .min(self.len())
     }
 
     /// Drops everything after `after` and appends `entries` there.
     pub fn splice(&mut self, after: Index, entries: impl IntoIterator<Item = Entry<C>>) {
-        let offset = usize::try_from(after.0).unwrap_or(usize::MAX);
-        self.entries.truncate(offset);
-        self.entries.extend(entries);
+        let kept = self.offset(after);
+        if kept / BLOCK < self.full.len() {
+            self.full.truncate(kept / BLOCK + 1);
+            self.tail = self.full.pop().unwrap_or_default().into_vec();
+        }
+        self.tail.truncate(kept % BLOCK);
+        for entry in entries {
+            self.tail.push(entry);
+            if self.tail.len() == BLOCK {
+                let full = std::mem::replace(&mut self.tail, Vec::with_capacity(BLOCK));
+                self.full.push(full.into_boxed_slice());
+            }
+        }
     }
 
     /// Whether `entries` may follow `prev` in a leader's log of `term`: terms ascend and end by `term`.
@@ -91,7 +129,6 @@ impl<C: Clone + Eq> Log<C> {
     /// How many of `entries`, said to follow `prev`, the log already has.
     pub fn matching(&self, prev: Position, entries: &[Entry<C>]) -> usize {
         self.after(prev.index)
-            .iter()
             .zip(entries)
             .take_while(|(ours, theirs)| ours.term == theirs.term)
             .count()
@@ -103,12 +140,17 @@ impl<C: Clone + Eq> Log<C> {
     /// found in a round per diverged term rather than per entry (section 5.3, as etcd's
     /// `findConflictByTerm`).
     pub fn last_at_most(&self, index: Index, term: Term) -> Position {
-        let end = usize::try_from(index.0)
-            .unwrap_or(usize::MAX)
-            .min(self.entries.len());
         // Terms ascend, so the boundary can be searched for.
-        let within = self.entries[..end].partition_point(|entry| entry.term <= term);
-        self.position(Index(within as u64))
+        let (mut low, mut high) = (0, self.offset(index) as u64);
+        while low < high {
+            let middle = high - (high - low) / 2;
+            if self.term_at(Index(middle)).is_some_and(|at| at <= term) {
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        self.position(Index(low))
     }
 }
 
@@ -156,6 +198,27 @@ mod tests {
         assert_eq!(log.last_at_most(Index(6), Term(3)), at(3, 2));
         assert_eq!(log.last_at_most(Index(4), Term(9)), at(4, 4));
         assert_eq!(log.last_at_most(Index(6), Term(0)), at(0, 0));
+    }
+
+    #[test]
+    fn blocks_do_not_show() {
+        let terms: Vec<u64> = (1..=3 * BLOCK as u64 + 1).collect();
+        for length in 0..terms.len() {
+            for kept in 0..=length {
+                let mut log = log(&terms[..length]);
+                log.splice(Index(kept as u64), [entry(100), entry(101)]);
+                let mut expected: Vec<_> = terms[..kept].iter().map(|&t| entry(t)).collect();
+                expected.extend([entry(100), entry(101)]);
+                assert!(log.entries().eq(&expected));
+                assert_eq!(log.last(), at(kept as u64 + 2, 101));
+                for (offset, entry) in expected.iter().enumerate() {
+                    assert_eq!(log.get(Index(offset as u64 + 1)), Some(entry));
+                    assert!(log.after(Index(offset as u64)).eq(&expected[offset..]));
+                }
+                assert_eq!(log.get(Index(kept as u64 + 3)), None);
+                assert_eq!(log.get(Index(u64::MAX)), None);
+            }
+        }
     }
 
     #[test]

@@ -346,14 +346,14 @@ impl<S: StateMachine> Raft<S> {
 }
 
 /// As many entries as one message may carry.
-fn batch<S: StateMachine>(
+fn batch<'a, S: StateMachine>(
     config: &Config<S>,
-    entries: &[Entry<S::Command>],
+    entries: impl Iterator<Item = &'a Entry<S::Command>>,
     room: usize,
 ) -> Vec<Entry<S::Command>> {
     let mut bytes = 0;
     let limit = room.min(config.batch_entries);
-    let fitting = entries.iter().take(limit).enumerate();
+    let fitting = entries.take(limit).enumerate();
     let fitting = fitting.take_while(|(position, entry)| {
         if let Payload::Write { command, .. } = &entry.payload {
             bytes += S::size_bytes(command);

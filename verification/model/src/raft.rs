@@ -234,9 +234,10 @@ impl Protocol for RaftModel {
             answers: Vec::new(),
             ended: false,
         });
-        let committed = self.limits.disks.iter().map(|disk| disk.log.entries());
-        let committed = committed.max_by_key(|entries| entries.len());
-        let committed = committed.unwrap_or_default()[..self.limits.committed.len()].to_vec();
+        let disks = self.limits.disks.iter();
+        let longest = disks.max_by_key(|disk| disk.log.last().index);
+        let entries = longest.into_iter().flat_map(|disk| disk.log.entries());
+        let committed: Vec<_> = entries.take(self.limits.committed.len()).cloned().collect();
         Clients {
             clients: clients.collect(),
             retries: 0,
@@ -350,15 +351,16 @@ impl Protocol for RaftModel {
         let news = after.commit().0 as usize > clients.committed.len();
         let elected = after.is_leader() && !before.is_leader();
         let known = clients.committed.len().min(after.commit().0 as usize);
-        if after.log().entries()[..known] != clients.committed[..known] {
+        let unchanged = after.log().entries().take(known);
+        if !unchanged.eq(&clients.committed[..known]) {
             return Err("a committed entry changed");
         }
         if !news && !elected {
             return Ok(None);
         }
         let mut clients = clients.clone();
-        let committed = &after.log().entries()[..after.commit().0 as usize];
-        clients.committed.extend_from_slice(&committed[known..]);
+        let committed = after.log().entries().take(after.commit().0 as usize);
+        clients.committed.extend(committed.skip(known).cloned());
         clients
             .committed_in
             .resize(clients.committed.len(), after.term());

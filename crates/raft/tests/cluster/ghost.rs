@@ -66,7 +66,7 @@ impl Ghost {
             }
         }
         let commit = raft.commit();
-        let entries = raft.log().entries().iter().take(commit.0 as usize);
+        let entries = raft.log().entries().take(commit.0 as usize);
         for (offset, entry) in entries.enumerate() {
             match self.committed.get(offset) {
                 Some(known) if known.entry == *entry => {}

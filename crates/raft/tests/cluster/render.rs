@@ -73,7 +73,7 @@ fn became(term: Term, role: RoleName, leader: Option<NodeId>) -> String {
 }
 
 /// The terms of a log, as the paper draws them.
-pub(crate) fn terms(entries: &[Entry<Op>]) -> String {
-    let terms: Vec<String> = entries.iter().map(|e| e.term.0.to_string()).collect();
+pub(crate) fn terms<'a>(entries: impl Iterator<Item = &'a Entry<Op>>) -> String {
+    let terms: Vec<String> = entries.map(|e| e.term.0.to_string()).collect();
     format!("[{}]", terms.join(" "))
 }
