@@ -20,8 +20,8 @@ use crate::{Bounds, Node, Property, Protocol, Request, State, Up};
 use clients::Client;
 use quorate_machine::NodeId;
 use quorate_raft::{
-    Command, Config, Durable, Index, Message, Outcome, Output, Raft, Replicated, SessionId, Term,
-    Timer, invariants,
+    Command, Config, Durable, Index, Message, Outcome, Output, Raft, Replicated, Role, SessionId,
+    Term, Timer, invariants,
 };
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
 
@@ -69,6 +69,9 @@ pub struct Limits {
     pub pre_vote: bool,
     /// Whether leaders check that they are heard, and step down.
     pub check_quorum: bool,
+    /// Whether answers that come too late to count still arrive. Elsewhere they are forgotten, on the
+    /// word of the protocol that it ignores them: here it is put to the test.
+    pub late_answers: bool,
     /// Whether the heartbeat timer fires.
     pub heartbeats: bool,
     /// Whether clients open their sessions themselves; of the two that there may be, one expires
@@ -130,6 +133,25 @@ impl RaftModel {
         })
     }
 
+    /// What pre-vote and check-quorum promise of a step: an election that nobody needs is not begun.
+    fn unforced(
+        &self,
+        node: NodeId,
+        before: &Raft<Digits>,
+        after: &Raft<Digits>,
+    ) -> Result<(), &'static str> {
+        let entered = after.term() > before.term();
+        if entered && matches!(after.role(), Role::PreCandidate(_)) {
+            return Err("asking for pre-votes enters no term");
+        }
+        let helps = entered && after.vote().is_some_and(|candidate| candidate != node);
+        if (self.limits.pre_vote || self.limits.check_quorum) && before.leader().is_some() && helps
+        {
+            return Err("a node that hears its leader does not help to depose it");
+        }
+        Ok(())
+    }
+
     fn by_session(&self, clients: &Clients, session: SessionId) -> Option<usize> {
         let mut owners = clients.clients.iter();
         owners.position(|client| client.session == Some(session))
@@ -174,6 +196,7 @@ fn bounds(limits: &Limits) -> Bounds {
             ("pre-vote", limits.pre_vote.into()),
             ("check-quorum", limits.check_quorum.into()),
             ("heartbeats", limits.heartbeats.into()),
+            ("answers kept although too late", limits.late_answers.into()),
         ],
     }
 }
@@ -213,6 +236,9 @@ impl Protocol for RaftModel {
     }
 
     fn is_dead(&self, message: &Message<u8>, receiver: &Durable<u8>) -> bool {
+        if self.limits.late_answers {
+            return false;
+        }
         match *message {
             // A yes counts in its own term only, a no at most tells of a later one.
             Message::Voted { term, granted } if granted => term < receiver.term,
@@ -235,8 +261,9 @@ impl Protocol for RaftModel {
             ended: false,
         });
         let disks = self.limits.disks.iter();
-        let longest = disks.max_by_key(|disk| disk.log.last().index);
-        let entries = longest.into_iter().flat_map(|disk| disk.log.entries());
+        // The most up-to-date log has all that is committed.
+        let latest = disks.max_by_key(|disk| disk.log.last());
+        let entries = latest.into_iter().flat_map(|disk| disk.log.entries());
         let committed: Vec<_> = entries.take(self.limits.committed.len()).cloned().collect();
         Clients {
             clients: clients.collect(),
@@ -348,6 +375,7 @@ impl Protocol for RaftModel {
     ) -> Result<Option<Clients>, &'static str> {
         invariants::step(before, after)?;
         invariants::node(after)?;
+        self.unforced(node, before, after)?;
         let news = after.commit().0 as usize > clients.committed.len();
         let elected = after.is_leader() && !before.is_leader();
         let known = clients.committed.len().min(after.commit().0 as usize);

@@ -1,8 +1,8 @@
 //! What must hold of Raft in every state, and what must be reachable.
 
 use super::{Digits, Limits, Op, RaftModel};
-use crate::{Property, State};
-use quorate_raft::{Raft, Term, invariants};
+use crate::{Node, Property, Protocol, State};
+use quorate_raft::{Durable, Raft, Term, invariants};
 
 type Found = State<RaftModel>;
 
@@ -26,6 +26,9 @@ pub(super) fn safety() -> Vec<Property<RaftModel>> {
         Property::always("election safety", |state: &Found, _| {
             invariants::election_safety(state.machines())
         }),
+        Property::always("a term begins with a candidate", |state: &Found, model| {
+            begun_by_a_candidate(state, model)
+        }),
         Property::always("log matching", |state: &Found, _| {
             pairs(state).all(|(a, b)| invariants::log_matching(a.log(), b.log()))
         }),
@@ -47,6 +50,10 @@ pub(super) fn safety() -> Vec<Property<RaftModel>> {
             let disks: Vec<_> = state.nodes().map(|node| &node.durable().log).collect();
             invariants::committed_is_durable(&state.clients().positions(), &disks)
         }),
+        Property::always("memory and disk agree once synced", |state: &Found, _| {
+            let mut running = state.nodes().filter_map(Node::up);
+            running.all(|up| !up.unsynced.is_empty() || believes(&up.machine, &up.durable))
+        }),
         Property::always("clients see a linearizable history", |state: &Found, _| {
             state.clients().linearizable
         }),
@@ -58,6 +65,26 @@ pub(super) fn safety() -> Vec<Property<RaftModel>> {
             machines.all(|raft| distinct_digits(raft.replicated().state.0))
         }),
     ]
+}
+
+/// Whether somebody voted for itself in the latest term that a node is in: a term is entered to stand
+/// in it, or on hearing of one who does. Asking before (pre-vote) is not enough.
+fn begun_by_a_candidate(state: &Found, model: &RaftModel) -> bool {
+    let nodes = || model.nodes().iter().zip(state.nodes());
+    let votes = nodes().flat_map(|(&id, node)| {
+        let disk = node.durable();
+        let memory = node.machine().map(|raft| (raft.term(), raft.vote()));
+        let votes = memory.into_iter().chain([(disk.term, disk.vote)]);
+        votes.map(move |(term, vote)| (term, vote == Some(id)))
+    });
+    // Ordered by term; in one term, a vote for itself is the greater.
+    let latest = votes.max().unwrap_or_default();
+    latest.0 == Term(0) || latest.1
+}
+
+/// Whether a restart would find what `raft` believes.
+fn believes(raft: &Raft<Digits>, disk: &Durable<u8>) -> bool {
+    raft.term() == disk.term && raft.vote() == disk.vote && *raft.log() == disk.log
 }
 
 /// Every client appends digits of its own, each once: a digit that is there twice was applied twice.

@@ -35,6 +35,7 @@ impl Default for Limits {
             committed: Vec::new(),
             pre_vote: false,
             check_quorum: false,
+            late_answers: false,
             heartbeats: false,
             open_sessions: false,
             scripts: vec![vec![Op::Append(1)]],
@@ -76,6 +77,7 @@ fn no_clients() -> Limits {
 
 fn quick() -> Vec<(&'static str, Limits)> {
     let (disks, committed) = figure_8();
+    let longer_but_older = longer_but_older();
     vec![
         (
             "elections",
@@ -100,6 +102,34 @@ fn quick() -> Vec<(&'static str, Limits)> {
                 ..no_clients()
             },
         ),
+        (
+            "answers that come too late, and a crash",
+            Limits {
+                crashes: 1,
+                late_answers: true,
+                entries: 1,
+                ..no_clients()
+            },
+        ),
+        (
+            "two nodes",
+            Limits {
+                nodes: 2,
+                terms: 1,
+                crashes: 1,
+                ..base()
+            },
+        ),
+        (
+            "four nodes, duplicated votes",
+            Limits {
+                nodes: 4,
+                terms: 1,
+                entries: 1,
+                duplications: 2,
+                ..no_clients()
+            },
+        ),
         ("a command and two leaders", base()),
         (
             "a read and two leaders",
@@ -120,12 +150,34 @@ fn quick() -> Vec<(&'static str, Limits)> {
             },
         ),
         (
+            "a longer log of an older term",
+            Limits {
+                terms: 4,
+                entries: 4,
+                batch: 1,
+                disks: longer_but_older.0,
+                committed: longer_but_older.1,
+                scripts: Vec::new(),
+                ..base()
+            },
+        ),
+        (
             "duplicated appends",
             Limits {
                 terms: 1,
                 batch: 1,
                 duplications: 1,
-                scripts: vec![vec![Op::Append(1), Op::Append(2)]],
+                // Two clients, so that two appends are on their way at once.
+                candidates: 1,
+                scripts: vec![vec![Op::Append(1)], vec![Op::Append(2)]],
+                ..base()
+            },
+        ),
+        (
+            "a retry",
+            Limits {
+                terms: 1,
+                retries: 1,
                 ..base()
             },
         ),
@@ -135,6 +187,7 @@ fn quick() -> Vec<(&'static str, Limits)> {
                 terms: 1,
                 entries: 5,
                 in_flight: 1,
+                retries: 1,
                 open_sessions: true,
                 scripts: vec![vec![Op::Open, Op::Append(1)], vec![Op::Open, Op::Append(2)]],
                 ..base()
@@ -278,13 +331,20 @@ fn deep() -> Vec<(&'static str, Limits)> {
     ]
 }
 
+/// The leader of term 1 got two entries to nobody before the others went on without it.
+fn longer_but_older() -> (Vec<Durable<u8>>, Vec<Term>) {
+    let second = Some(NodeId(2));
+    let disks = vec![
+        disk(Term(1), Some(NodeId(1)), &[noop(1), noop(1), noop(1)]),
+        disk(Term(2), second, &[noop(1), noop(2)]),
+        disk(Term(2), second, &[noop(1), noop(2)]),
+    ];
+    (disks, vec![Term(1), Term(2)])
+}
+
 /// The disks of Figure 8 (b): the leader of term 1 got a command to nobody, a second node has led term
 /// 2 by itself, and all have crashed.
 pub fn figure_8() -> (Vec<Durable<u8>>, Vec<Term>) {
-    let noop = |term| Entry {
-        term: Term(term),
-        payload: Payload::Noop,
-    };
     let command = Entry {
         term: Term(1),
         payload: Payload::Write {
@@ -293,19 +353,24 @@ pub fn figure_8() -> (Vec<Durable<u8>>, Vec<Term>) {
             command: 1,
         },
     };
-    let disk = |vote, entries: &[Entry<u8>]| {
-        let mut log = Log::default();
-        log.splice(Index(0), entries.iter().cloned());
-        Durable {
-            term: Term(2),
-            vote,
-            log,
-        }
-    };
+    let second = Some(NodeId(2));
     let disks = vec![
-        disk(None, &[noop(1), command]),
-        disk(Some(NodeId(2)), &[noop(1), noop(2)]),
-        disk(Some(NodeId(2)), &[noop(1)]),
+        disk(Term(2), None, &[noop(1), command]),
+        disk(Term(2), second, &[noop(1), noop(2)]),
+        disk(Term(2), second, &[noop(1)]),
     ];
     (disks, vec![Term(1)])
+}
+
+fn noop(term: u64) -> Entry<u8> {
+    Entry {
+        term: Term(term),
+        payload: Payload::Noop,
+    }
+}
+
+fn disk(term: Term, vote: Option<NodeId>, entries: &[Entry<u8>]) -> Durable<u8> {
+    let mut log = Log::default();
+    log.splice(Index(0), entries.iter().cloned());
+    Durable { term, vote, log }
 }
