@@ -55,7 +55,10 @@ fn target_and_endpoints_are_required() {
 fn an_unknown_target_is_answered_with_the_known_ones() {
     let message = parse("--target zookeeper --endpoints 127.0.0.1:1").unwrap_err();
     assert!(message.contains("invalid value 'zookeeper'"), "{message}");
-    assert!(message.contains("possible values: quorate, etcd"), "{message}");
+    assert!(
+        message.contains("possible values: quorate, etcd"),
+        "{message}"
+    );
 }
 
 #[test]
