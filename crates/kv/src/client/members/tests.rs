@@ -1,3 +1,5 @@
+//! Which member is asked next.
+
 use super::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tonic::metadata::MetadataMap;

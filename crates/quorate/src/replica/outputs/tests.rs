@@ -1,3 +1,5 @@
+//! Every request is answered once, whatever the outputs say.
+
 use super::*;
 use crate::Bytes;
 use tokio_stream::StreamExt;
