@@ -2,6 +2,7 @@
 
 use quorate_tests::cluster::{Cluster, Setup};
 use quorate_tests::load::{Load, all_there};
+use std::time::Instant;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_leader_takes_nothing_with_it_and_returns() {
@@ -86,9 +87,13 @@ async fn catch_up(behind: usize, writers: usize) {
     }
     let target = cluster.applied().await;
     cluster.start_member(follower);
-    let before = load.acknowledged();
+    let (before, began) = (load.acknowledged(), Instant::now());
     cluster.caught_up(follower, target).await;
-    assert!(load.acknowledged() > before, "writes go on meanwhile");
+    let (meanwhile, took) = (load.acknowledged() - before, began.elapsed());
+    println!(
+        "{behind} entries in {took:?}, from the process's start; {meanwhile} writes meanwhile"
+    );
+    assert!(meanwhile > 0, "writes go on meanwhile");
     assert_eq!(
         cluster.leader().await,
         leader,

@@ -9,6 +9,7 @@ use quorate_tests::linearizability::{Answer, Operation, Recorded, check};
 use quorate_tests::load::{Load, all_there};
 use rustix::process::Signal;
 use std::time::Duration;
+use tonic::transport::Channel;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_is_terminated_under_load_ends_in_good_order() {
@@ -48,6 +49,9 @@ async fn a_leader_that_was_stopped_for_long_serves_no_stale_read() {
     let mut history = Vec::new();
     for round in 1..=3 {
         recording.more(200).await;
+        // Connected before, so that nothing but the request is left to be done.
+        let address = format!("http://{}", cluster.client_address(leader.id));
+        let stub = KvClient::connect(address).await.unwrap();
         cluster.signal(leader.id, Signal::STOP);
         let next = cluster.leader_after(leader.term).await;
         assert_ne!(next.id, leader.id, "who is stopped is not elected");
@@ -67,8 +71,7 @@ async fn a_leader_that_was_stopped_for_long_serves_no_stale_read() {
 
         // The read lies in the stopped leader's inbox when it goes on, as the first it hears of.
         let called = recording.clock.now();
-        let address = format!("http://{}", cluster.client_address(leader.id));
-        let read = tokio::spawn(read(address, at));
+        let read = tokio::spawn(read(stub, at));
         tokio::time::sleep(Duration::from_millis(50)).await;
         cluster.signal(leader.id, Signal::CONT);
         if let Some(got) = read.await.unwrap() {
@@ -91,8 +94,7 @@ async fn a_leader_that_was_stopped_for_long_serves_no_stale_read() {
 }
 
 /// Asks this member, and no other; nothing if it refuses.
-async fn read(address: String, at: usize) -> Option<Option<u64>> {
-    let mut stub = KvClient::connect(address).await.ok()?;
+async fn read(mut stub: KvClient<Channel>, at: usize) -> Option<Option<u64>> {
     let answer = stub.get(GetRequest { key: key(at) }).await.ok()?;
     let item = answer.into_inner().item.map(Into::into);
     Some(value(item.as_ref()))
