@@ -278,13 +278,17 @@ impl Members {
         let pids = pids.join(" ");
         self.dir.disable_cleanup(true);
         let dir = self.dir.path().display();
+        // Whoever runs it by `cargo run` does not have it on the path.
+        let program = std::env::current_exe().unwrap_or_else(|_| "quorate".into());
         format!(
-            "export QUORATE_ENDPOINTS={endpoints}\n\
+            "alias quorate={}\n\
+             export QUORATE_ENDPOINTS={endpoints}\n\
              quorate kv status\n\
              quorate kv get greeting\n\
              quorate kv range --prefix write/2/ --limit 5\n\
              quorate replay {dir}\n\
-             kill {pids}; rm -r {dir}    # ends it"
+             kill {pids}; rm -r {dir}    # ends it",
+            program.display()
         )
     }
 
