@@ -1,8 +1,8 @@
 //! Three members as processes of the real binary, on real disks and loopback ports, and what happens to
 //! them.
 
-// What helpers of tests unwrap fails the test, as it should.
-#![allow(clippy::unwrap_used)]
+// What helpers of tests unwrap fails the test, as it should; what they print is shown if it fails.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod commands;
 mod configuration;
