@@ -1,6 +1,7 @@
 //! The replicated log, in memory.
 
 use crate::{Entry, Index, Position, Term};
+use std::fmt;
 
 /// Entries in a block.
 const BLOCK: usize = if cfg!(test) { 4 } else { 4096 };
@@ -13,7 +14,7 @@ const BLOCK: usize = if cfg!(test) { 4 } else { 4096 };
 ///
 /// Kept in blocks, so that a long log grows without being copied: doubling one vector of a million
 /// entries stops a node for as long as an election takes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Log<C> {
     /// Blocks of [`BLOCK`] entries each.
     full: Vec<Box<[Entry<C>]>>,
@@ -27,6 +28,14 @@ impl<C> Default for Log<C> {
             full: Vec::new(),
             tail: Vec::new(),
         }
+    }
+}
+
+/// A plain list: blocks are nobody's business.
+impl<C: fmt::Debug> fmt::Debug for Log<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries = self.full.iter().flatten().chain(&self.tail);
+        f.debug_list().entries(entries).finish()
     }
 }
 
