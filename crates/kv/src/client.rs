@@ -14,13 +14,13 @@ use crate::state::{Command, Expected, Item};
 use crate::wire::{self, Invalid};
 use crate::{MESSAGE_BYTES_MAX, proto};
 use bytes::Bytes;
-use members::{Failed, Members};
+use members::{Failed, Members, Stub};
 use sessions::Sessions;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
-use tonic::{Code, Streaming};
+use tonic::{Code, Response, Status, Streaming};
 
 /// How patient a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,16 +204,10 @@ impl Client {
         let key = wire::key(key.into())?;
         let request = proto::GetRequest { key };
         let got = self
-            .0
-            .members
-            .call(
-                self.deadline(),
-                self.0.options.attempt_timeout,
-                |mut stub| {
-                    let request = request.clone();
-                    async move { stub.get(request).await }
-                },
-            )
+            .read(|mut stub| {
+                let request = request.clone();
+                async move { stub.get(request).await }
+            })
             .await?;
         Ok(got.item.map(Into::into))
     }
@@ -233,16 +227,10 @@ impl Client {
         let (start, end) = (wire::key(start.into())?, wire::key(end.into())?);
         let request = proto::RangeRequest { start, end, limit };
         let found = self
-            .0
-            .members
-            .call(
-                self.deadline(),
-                self.0.options.attempt_timeout,
-                |mut stub| {
-                    let request = request.clone();
-                    async move { stub.range(request).await }
-                },
-            )
+            .read(|mut stub| {
+                let request = request.clone();
+                async move { stub.range(request).await }
+            })
             .await?;
         Ok(Items {
             items: found.items.into_iter().map(Into::into).collect(),
@@ -315,16 +303,10 @@ impl Client {
         let (start, end) = (wire::key(start.into())?, wire::key(end.into())?);
         let request = proto::WatchRequest { start, end };
         let events = self
-            .0
-            .members
-            .call(
-                self.deadline(),
-                self.0.options.attempt_timeout,
-                |mut stub| {
-                    let request = request.clone();
-                    async move { stub.watch(request).await }
-                },
-            )
+            .read(|mut stub| {
+                let request = request.clone();
+                async move { stub.watch(request).await }
+            })
             .await?;
         Ok(Watch(events))
     }
@@ -346,6 +328,16 @@ impl Client {
 
     fn deadline(&self) -> Instant {
         Instant::now() + self.0.options.timeout
+    }
+
+    /// Asks until a member answers: what changes nothing may be asked as often as need be.
+    async fn read<T, F>(&self, attempt: impl FnMut(Stub) -> F) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let patience = self.0.options.attempt_timeout;
+        let answer = self.0.members.call(self.deadline(), patience, attempt);
+        Ok(answer.await?)
     }
 
     /// Writes through a session of the pool, with one sequence for all attempts.

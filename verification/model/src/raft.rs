@@ -14,7 +14,7 @@ mod properties;
 mod scopes;
 
 pub use clients::{Clients, Digits, Op};
-pub use scopes::{Scope, figure_8, scope};
+pub use scopes::{Scope, scope};
 
 use crate::{Bounds, Node, Property, Protocol, Request, State, Up};
 use clients::Client;

@@ -27,7 +27,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(200);
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
-type Stub = KvClient<Channel>;
+pub(super) type Stub = KvClient<Channel>;
 
 /// The members that are known.
 pub(super) struct Members(Mutex<Known>);

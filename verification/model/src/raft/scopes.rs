@@ -344,7 +344,7 @@ fn longer_but_older() -> (Vec<Durable<u8>>, Vec<Term>) {
 
 /// The disks of Figure 8 (b): the leader of term 1 got a command to nobody, a second node has led term
 /// 2 by itself, and all have crashed.
-pub fn figure_8() -> (Vec<Durable<u8>>, Vec<Term>) {
+fn figure_8() -> (Vec<Durable<u8>>, Vec<Term>) {
     let command = Entry {
         term: Term(1),
         payload: Payload::Write {
