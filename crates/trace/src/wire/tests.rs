@@ -1,0 +1,1 @@
+//! What the scan reads is what prost decodes.
