@@ -20,6 +20,3 @@ pub use encode::{encode, encoded_size};
 pub use reader::Malformed;
 pub use scan::{Batch, Limits, Problem, Refused};
 pub use span::{Attributes, Event, Events, Link, Links, Span, SpanKind, StatusCode, Value, Values};
-
-#[cfg(test)]
-mod tests;

@@ -164,6 +164,9 @@ impl<'a> Reader<'a> {
 
     /// Skips a field that nobody asked for. `depth` is how many messages deeper may go.
     pub(super) fn skip(&mut self, tag: Tag, depth: u32) -> Result<(), Malformed> {
+        if depth == 0 {
+            return Err(Malformed("unknown fields are nested too deeply"));
+        }
         match tag.wire {
             WireType::Varint => drop(self.varint()?),
             WireType::Fixed64 => drop(self.fixed64()?),
@@ -176,9 +179,6 @@ impl<'a> Reader<'a> {
     }
 
     fn skip_group(&mut self, field: u32, depth: u32) -> Result<(), Malformed> {
-        if depth == 0 {
-            return Err(Malformed("groups are nested too deeply"));
-        }
         loop {
             let tag = self.tag()?;
             if tag.wire == WireType::EndGroup {
@@ -203,6 +203,8 @@ pub(super) enum Field {
     Text,
     /// A message, with its own table.
     Message(&'static Table),
+    /// A message that merges with others of the same field; see [`Problem::Repeated`].
+    Once(&'static Table),
     /// An attribute: counted, otherwise as a message.
     Attribute,
 }
@@ -219,7 +221,7 @@ impl Table {
 
 static KEY_VALUE: Table = Table(&[
     (1, Field::Text),
-    (2, Field::Message(&ANY_VALUE)),
+    (2, Field::Once(&ANY_VALUE)),
     (3, Field::Varint),
 ]);
 static ANY_VALUE: Table = Table(&[
@@ -227,8 +229,8 @@ static ANY_VALUE: Table = Table(&[
     (2, Field::Varint),
     (3, Field::Varint),
     (4, Field::Fixed64),
-    (5, Field::Message(&ARRAY)),
-    (6, Field::Message(&KEY_VALUES)),
+    (5, Field::Once(&ARRAY)),
+    (6, Field::Once(&KEY_VALUES)),
     (7, Field::Bytes),
     (8, Field::Varint),
 ]);
@@ -340,6 +342,7 @@ impl Checker {
             return Ok(());
         }
         let mut reader = Reader::new(bytes);
+        let mut has_value = false;
         while !reader.is_at_end() {
             let tag = reader.tag()?;
             let Some(field) = table.field(tag.field) else {
@@ -370,6 +373,13 @@ impl Checker {
                 Field::Message(inner) => {
                     tag.expect(WireType::Length)?;
                     self.message(reader.slice()?, inner, depth + 1)?;
+                }
+                Field::Once(inner) => {
+                    tag.expect(WireType::Length)?;
+                    self.message(reader.slice()?, inner, depth + 1)?;
+                    if std::mem::replace(&mut has_value, true) {
+                        self.problem.get_or_insert(Problem::Repeated);
+                    }
                 }
                 Field::Attribute => {
                     tag.expect(WireType::Length)?;

@@ -39,6 +39,9 @@ pub enum Problem {
     TooManyAttributes,
     /// Values nested deeper than [`Limits::nesting`].
     TooDeep,
+    /// An attribute with several values. Protobuf merges them where others would take the last; no
+    /// encoder writes them.
+    Repeated,
 }
 
 /// How many spans were refused, and why.
@@ -52,12 +55,14 @@ pub struct Refused {
     pub too_many_attributes: u32,
     /// See [`Problem::TooDeep`].
     pub too_deep: u32,
+    /// See [`Problem::Repeated`].
+    pub repeated: u32,
 }
 
 impl Refused {
     /// All of them.
     pub fn total(&self) -> u32 {
-        self.invalid_id + self.utf8 + self.too_many_attributes + self.too_deep
+        self.invalid_id + self.utf8 + self.too_many_attributes + self.too_deep + self.repeated
     }
 
     fn count(&mut self, problem: Problem) {
@@ -66,6 +71,7 @@ impl Refused {
             Problem::Utf8 => &mut self.utf8,
             Problem::TooManyAttributes => &mut self.too_many_attributes,
             Problem::TooDeep => &mut self.too_deep,
+            Problem::Repeated => &mut self.repeated,
         } += 1;
     }
 }
@@ -78,6 +84,7 @@ impl fmt::Display for Refused {
             (self.utf8, "with text that is not UTF-8"),
             (self.too_many_attributes, "with too many attributes"),
             (self.too_deep, "with values nested too deeply"),
+            (self.repeated, "with an attribute of several values"),
         ];
         let mut separator = "";
         for (count, reason) in reasons.into_iter().filter(|(count, _)| *count > 0) {
@@ -193,6 +200,12 @@ impl Batch {
             + self.sections.capacity() * size_of::<Section>()
             + self.headers.capacity() * size_of::<Range>()
             + size_of::<Batch>()
+    }
+
+    /// Bytes of the span at `index`, which is below [`Batch::len`].
+    pub fn span_bytes(&self, index: usize) -> usize {
+        let (from, to) = self.spans[index].bytes;
+        (to - from) as usize
     }
 
     /// Trace, span and parent of the span at `index`, which is below [`Batch::len`].

@@ -1,1 +1,0 @@
-//! What the scan reads is what prost decodes.
