@@ -5,10 +5,14 @@
 //! borrows from those bytes and reads attributes, links and events when asked.
 //!
 //! [`context`] carries a trace over process borders in HTTP headers.
+//!
+//! With the feature `json`, `json` is OTLP's other encoding.
 
 mod completeness;
 pub mod context;
 mod id;
+#[cfg(feature = "json")]
+pub mod json;
 pub mod wire;
 
 pub use completeness::{Completeness, Verdict};
