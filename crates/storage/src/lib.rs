@@ -2,8 +2,9 @@
 //!
 //! A node has one log, shared by all groups that it is a member of. [`RecordLog::append`] queues a batch
 //! of records of one group; one thread merges everything that is queued into one write and one sync and
-//! then calls each batch's `done`. [`RecordLog::replay`] hands the records back at the next start. The
-//! log knows nothing of what the records mean.
+//! then calls each batch's `done`. [`RecordLog::replay`] hands the records back at the next start, until
+//! [`RecordLog::release`] says that they are not needed any more. The log knows nothing of what the
+//! records mean.
 //!
 //! # The promise
 //!
@@ -46,13 +47,8 @@
 //! read back as slices of one buffer.
 //!
 //! The room, from the door inwards: `log.rs` is the handle, `writer.rs` the thread, `frame.rs` a batch as
-//! bytes, `scan.rs` what a crash may have taken, `directory.rs` lock and identity, `disk/` the files,
+//! bytes, `retention.rs` what is still needed, `scan.rs` what a crash may have taken, `directory.rs` lock and identity, `disk/` the files,
 //! real or failing on purpose.
-//!
-//! # Not here yet
-//!
-//! Nothing removes old records. The engine can drop a group's batches up to a number and reuse the
-//! space; frames carry what is needed to check what is left.
 
 mod directory;
 mod disk;
@@ -60,6 +56,7 @@ mod error;
 mod frame;
 mod log;
 mod options;
+mod retention;
 mod scan;
 mod writer;
 

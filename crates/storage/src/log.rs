@@ -3,6 +3,7 @@
 use crate::directory::{self, Directory};
 use crate::disk::LogFiles;
 use crate::frame;
+use crate::retention::{Progress, Retention};
 use crate::scan::{self, Scan};
 use crate::writer::{Job, Queue, Writer};
 use crate::{
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 use protobuf2::well_known_types::BytesValue;
 use raft_engine::internals::FilePipeLog;
 use raft_engine::{Config, MessageExt, ReadableSize, RecoveryMode};
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -84,7 +86,9 @@ impl RecordLog {
         };
         let files = LogFiles::new(disk, scan.acknowledged.clone());
         let engine = open_engine(&directory, &options, &files)?;
-        let next_round = check_recovery(&engine, &scan, &directory)?;
+        let recovered = check_recovery(&engine, &scan, &directory)?;
+        let next_round = scan.last_round + u64::from(recovered);
+        let retention = retention(scan, recovered, options.segment_bytes);
         let id = match known {
             Some(id) => id,
             None => {
@@ -97,7 +101,7 @@ impl RecordLog {
         let shared = Arc::new(Shared {
             engine,
             files,
-            queue: Queue::default(),
+            queue: Queue::new(retention),
             options,
             id,
             directory,
@@ -117,7 +121,8 @@ impl RecordLog {
         })))
     }
 
-    /// Hands every durable record of `group` to `each`, in order; returns how many there were.
+    /// Hands every durable record of `group` that is not released to `each`, in order; returns how many
+    /// there were.
     ///
     /// To be called before the group's first append. Records are slices of the buffer of their batch.
     ///
@@ -129,28 +134,29 @@ impl RecordLog {
         group: GroupId,
         each: &mut dyn FnMut(Bytes) -> Result<(), Refusal>,
     ) -> Result<u64, ReadError> {
+        self.replay_batches(group, &mut |_, record| each(record))
+    }
+
+    /// As [`replay`](RecordLog::replay), with the number of each record's batch, for callers that will
+    /// [`release`](RecordLog::release) it.
+    ///
+    /// # Errors
+    ///
+    /// If a batch cannot be read, or `each` refuses a record.
+    pub fn replay_batches(
+        &self,
+        group: GroupId,
+        each: &mut dyn FnMut(u64, Bytes) -> Result<(), Refusal>,
+    ) -> Result<u64, ReadError> {
         let engine = &self.0.shared.engine;
         let end = engine.last_index(group.0).map_or(1, |last| last + 1);
         let mut count = 0;
-        let mut batch = 1;
-        let mut entries = Vec::new();
+        let mut batch = self.first_needed(group)?;
         while batch < end {
             let to = end.min(batch + REPLAY_BATCHES);
-            let damaged = |problem: String| ReadError::Damaged {
-                group,
-                batch,
-                problem,
-            };
-            entries.clear();
-            engine
-                .fetch_entries_to::<Frames>(group.0, batch, to, Some(REPLAY_BYTES), &mut entries)
-                .map_err(|error| damaged(error.to_string()))?;
-            if entries.is_empty() {
-                return Err(damaged("it cannot be read".to_owned()));
-            }
-            for entry in entries.drain(..) {
+            for entry in self.read(group, batch, to)? {
                 for record in self.records(group, batch, entry)? {
-                    each(record).map_err(|source| ReadError::Refused {
+                    each(batch, record).map_err(|source| ReadError::Refused {
                         group,
                         batch,
                         source,
@@ -161,6 +167,46 @@ impl RecordLog {
             }
         }
         Ok(count)
+    }
+
+    /// Some of the batches from `from` to before `to`, at least one.
+    ///
+    /// On a thread of its own, because the engine keeps the block that it read last by thread, and takes
+    /// the same place in another log for the same block.
+    fn read(&self, group: GroupId, from: u64, to: u64) -> Result<Vec<BytesValue>, ReadError> {
+        let damaged = |problem: String| ReadError::Damaged {
+            group,
+            batch: from,
+            problem,
+        };
+        let engine = &self.0.shared.engine;
+        let fetch = || {
+            let mut entries = Vec::new();
+            let limit = Some(REPLAY_BYTES);
+            engine.fetch_entries_to::<Frames>(group.0, from, to, limit, &mut entries)?;
+            Ok::<_, raft_engine::Error>(entries)
+        };
+        let entries = std::thread::scope(|scope| scope.spawn(fetch).join())
+            .map_err(|_| damaged("the engine panicked".to_owned()))?
+            .map_err(|error| damaged(error.to_string()))?;
+        if entries.is_empty() {
+            return Err(damaged("it cannot be read".to_owned()));
+        }
+        Ok(entries)
+    }
+
+    /// The first batch that the group has not released.
+    fn first_needed(&self, group: GroupId) -> Result<u64, ReadError> {
+        let progress = self.0.shared.queue.retention(|all| all.progress(group));
+        let batch = progress.released + 1;
+        match self.0.shared.engine.first_index(group.0) {
+            Some(first) if first > batch => Err(ReadError::Damaged {
+                group,
+                batch,
+                problem: format!("the first that is there is {first}"),
+            }),
+            _ => Ok(batch),
+        }
     }
 
     fn records(
@@ -181,7 +227,8 @@ impl RecordLog {
     }
 
     /// Queues `records` as one batch of `group`: durable together or not at all, after every batch
-    /// that was queued before. Never waits.
+    /// that was queued before. Returns its number within the group; numbers begin with 1 and grow by 1.
+    /// Never waits.
     ///
     /// `done` runs on the writer thread once the batch is durable, in the order of the appends; it must
     /// neither block nor panic. It is dropped unused if the log stops first.
@@ -194,7 +241,7 @@ impl RecordLog {
         group: GroupId,
         records: Vec<Bytes>,
         done: Box<dyn FnOnce() + Send>,
-    ) -> Result<(), AppendError> {
+    ) -> Result<u64, AppendError> {
         if group == OWN_GROUP {
             return Err(AppendError::ReservedGroup(group));
         }
@@ -215,11 +262,28 @@ impl RecordLog {
         }
         let job = Job {
             group,
+            batch: 0,
             records,
             bytes,
             done,
         };
         self.0.shared.queue.push(job)
+    }
+
+    /// The batches of `group` up to number `up_to` are not needed any more: they are not replayed, and
+    /// their space is freed once all groups have released what shares a file with them. Those that are
+    /// not durable yet are needed all the same. Never waits, and writes nothing by itself.
+    ///
+    /// After a crash released batches may be replayed again, because the release reaches the disk with
+    /// a later round, with the deletion of files or with [`close`](RecordLog::close). Whoever replays
+    /// has to bear it. What was not released is there in any case.
+    pub fn release(&self, group: GroupId, up_to: u64) {
+        self.0.shared.queue.release(group, up_to);
+    }
+
+    /// About how many bytes of batches are on the disk, released or not, until their files are deleted.
+    pub fn retained_bytes(&self) -> u64 {
+        self.0.shared.queue.retention(|retention| retention.bytes())
     }
 
     /// Whether more than [`Options::queue_bytes`] wait for the disk.
@@ -341,9 +405,11 @@ fn open_engine(
     })
 }
 
-/// Compares what the engine recovered with what the files hold; returns the next round's number.
-fn check_recovery(engine: &Engine, scan: &Scan, directory: &Directory) -> Result<u64, OpenError> {
-    let last = |group: &u64| engine.last_index(*group).unwrap_or(0);
+/// Compares what the engine recovered with what the files hold; returns whether the last round is there.
+fn check_recovery(engine: &Engine, scan: &Scan, directory: &Directory) -> Result<bool, OpenError> {
+    // The engine has forgotten what was released.
+    let released = |group: &u64| scan.marks.get(group).map_or(0, |marked| marked.released);
+    let last = |group: &u64| engine.last_index(*group).unwrap_or(released(group));
     let recovered = scan
         .last_batches
         .iter()
@@ -353,14 +419,32 @@ fn check_recovery(engine: &Engine, scan: &Scan, directory: &Directory) -> Result
         expected.extend(&scan.last_batches);
     }
     for (group, batch) in expected {
-        if last(&group) != batch {
-            let found = last(&group);
+        let found = last(&group);
+        if found != batch.max(released(&group)) {
             let problem =
                 format!("group {group} has {batch} batches, of which {found} can be read");
             return Err(scan::damaged(&directory.segments(), 0, problem));
         }
     }
-    Ok(scan.last_round + u64::from(recovered))
+    Ok(recovered)
+}
+
+/// What the groups of a log that was opened need.
+fn retention(scan: Scan, recovered: bool, segment_bytes: u64) -> Retention {
+    let mut groups = scan.marks;
+    let last = if recovered {
+        scan.last_batches
+    } else {
+        Default::default()
+    };
+    let found: HashMap<u64, u64> = scan.batches.into_iter().chain(last).collect();
+    for (group, batch) in found {
+        if group != OWN_GROUP.0 {
+            let progress = groups.entry(group).or_default();
+            *progress = Progress::found(batch, *progress);
+        }
+    }
+    Retention::new(groups, scan.segments, scan.floor, segment_bytes / 2)
 }
 
 fn io_error(path: &Path, action: &'static str, error: &io::Error) -> OpenError {

@@ -13,13 +13,20 @@
 //! without an error. Therefore, before it runs, the files are searched for intact frames, damaged
 //! places skipped, and recovery is told how far it must leave each file alone.
 //!
+//! Rounds whose batches were all released are deleted with their files, oldest first. The log's own
+//! group says from which round on everything is needed ([`retention`](crate::retention)): files that
+//! begin later have lost something. A file system that forgets one deletion and keeps a later one would
+//! make it look like damage; those with a journal do not.
+//!
 //! An opened log begins with an empty round, and a closed one ends with one, so what was there before
 //! is never in the last round. What remains undecidable, here as in every log that appends, is a bit
 //! that flips in the last round before a crash and the next start.
 
 use crate::OpenError;
 use crate::frame::{self, Header};
-use crate::log::LogId;
+use crate::log::{LogId, OWN_GROUP};
+use crate::retention::{Marks, Progress, Segment};
+use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,6 +42,12 @@ pub(crate) struct Scan {
     pub(crate) batches: BTreeMap<u64, u64>,
     /// The last batch of each group in the last round.
     pub(crate) last_batches: BTreeMap<u64, u64>,
+    /// The files, and what they hold.
+    pub(crate) segments: Vec<Segment>,
+    /// No round before this one is needed.
+    pub(crate) floor: u64,
+    /// What the groups have released, and how far they had come then.
+    pub(crate) marks: HashMap<u64, Progress>,
 }
 
 /// The number of files of the engine in `dir`, and their bytes: a log that was never completely
@@ -52,17 +65,17 @@ pub(crate) fn segment_bytes(dir: &Path) -> Result<u64, OpenError> {
 pub(crate) fn scan(dir: &Path, id: LogId) -> Result<Scan, OpenError> {
     let segments = segments(dir)?;
     let mut scanner = Scanner::default();
-    for (expected, (number, path)) in (1..).zip(&segments) {
+    let Some((first, oldest)) = segments.first() else {
+        return Err(damaged(dir, 0, "all files are missing".to_owned()));
+    };
+    for (expected, (number, path)) in (*first..).zip(&segments) {
         if *number != expected {
             return Err(damaged(path, 0, format!("file {expected} is missing")));
         }
         let bytes = fs::read(path).map_err(OpenError::io("reading", path))?;
-        scanner.file(path, &bytes, id)?;
+        scanner.file(*number, path, bytes.into(), id)?;
     }
-    if segments.is_empty() {
-        return Err(damaged(dir, 0, "all files are missing".to_owned()));
-    }
-    Ok(scanner.found)
+    scanner.finish(oldest)
 }
 
 #[derive(Default)]
@@ -79,22 +92,62 @@ struct Scanner {
 }
 
 impl Scanner {
-    fn file(&mut self, path: &Path, bytes: &[u8], id: LogId) -> Result<(), OpenError> {
+    fn file(&mut self, number: u64, path: &Path, bytes: Bytes, id: LogId) -> Result<(), OpenError> {
+        let mut segment = Segment {
+            number,
+            bytes: bytes.len() as u64,
+            ..Segment::default()
+        };
         let mut at = 0;
-        while let Some((offset, header, length)) = next_frame(bytes, at, id) {
+        while let Some((offset, header, length)) = next_frame(&bytes, at, id) {
             // Damage begins where the last intact frame of this file ended.
             self.frame(path, at as u64, header)?;
+            if segment.first_round == 0 {
+                segment.first_round = header.round;
+            }
+            if header.group == OWN_GROUP.0 {
+                self.marks(path, offset, &bytes.slice(offset..offset + length))?;
+            } else {
+                segment.needed.insert(header.group, header.batch);
+            }
             at = offset + length;
             self.end = Some((path.to_owned(), at as u64));
         }
+        if segment.first_round > 0 {
+            self.found.segments.push(segment);
+        }
         Ok(())
+    }
+
+    /// Reads what the log's own group says.
+    fn marks(&mut self, path: &Path, at: usize, frame: &Bytes) -> Result<(), OpenError> {
+        for record in frame::records(frame).unwrap_or_default() {
+            let Some(marks) = Marks::decode(&record) else {
+                let problem = "the log's own record cannot be read".to_owned();
+                return Err(damaged(path, at as u64, problem));
+            };
+            self.found.floor = marks.floor;
+            self.found.marks.extend(marks.groups);
+        }
+        Ok(())
+    }
+
+    fn finish(self, oldest: &Path) -> Result<Scan, OpenError> {
+        let found = self.found;
+        let first_round = found.segments.first().map(|file| file.first_round);
+        if first_round.is_some_and(|first| first > found.floor.max(1)) {
+            let problem = format!("round {} is missing, before this file", found.floor.max(1));
+            return Err(damaged(oldest, 0, problem));
+        }
+        Ok(found)
     }
 
     fn frame(&mut self, path: &Path, at: u64, header: Header) -> Result<(), OpenError> {
         let (round, position) = self.next;
         if header.round > self.found.last_round {
+            let is_first = self.found.last_round == 0;
             let complete = position == self.frames && self.gap.is_none();
-            if !complete || header.round != self.found.last_round + 1 {
+            if !is_first && (!complete || header.round != self.found.last_round + 1) {
                 let (file, offset) = self.gap.take().unwrap_or((path.to_owned(), at));
                 let problem = format!("a batch is missing, though round {} follows", header.round);
                 return Err(damaged(&file, offset, problem));

@@ -3,15 +3,19 @@
 //! While a round is being written and synced, batches queue up; the next round takes them all. Under
 //! load the cost of a sync is shared by as many batches as arrived during the one before, and nothing
 //! waits for a timer.
+//!
+//! Between rounds it deletes the files that nobody needs any more.
 
 use crate::frame::{self, Header};
 use crate::log::{Frames, OWN_GROUP, Shared};
+use crate::retention::{Marks, Retention};
 use crate::{AppendError, GroupId};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use protobuf2::well_known_types::BytesValue;
-use raft_engine::LogBatch;
-use std::collections::{HashMap, VecDeque};
+use raft_engine::internals::LogQueue;
+use raft_engine::{Command, LogBatch};
+use std::collections::VecDeque;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -23,6 +27,8 @@ const ROUND_BYTES: usize = 4 << 20;
 /// A batch on its way to the disk.
 pub(crate) struct Job {
     pub(crate) group: GroupId,
+    /// Its number within the group; given when it is queued.
+    pub(crate) batch: u64,
     pub(crate) records: Vec<Bytes>,
     /// Its length as a frame.
     pub(crate) bytes: usize,
@@ -42,21 +48,50 @@ struct Waiting {
     /// Of the jobs here and of those that the writer holds.
     bytes: usize,
     closed: bool,
+    retention: Retention,
 }
 
 impl Queue {
-    pub(crate) fn push(&self, job: Job) -> Result<(), AppendError> {
+    pub(crate) fn new(retention: Retention) -> Queue {
+        let waiting = Waiting {
+            retention,
+            ..Waiting::default()
+        };
+        Queue {
+            waiting: Mutex::new(waiting),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Queues the job and numbers its batch.
+    pub(crate) fn push(&self, mut job: Job) -> Result<u64, AppendError> {
         let mut waiting = self.waiting.lock();
         if waiting.closed {
             return Err(AppendError::Stopped);
         }
+        let batch = waiting.retention.queue(job.group);
+        job.batch = batch;
         waiting.bytes += job.bytes;
         waiting.jobs.push_back(job);
         // Later ones find the writer awake already, or busy: it looks again before it sleeps.
         if waiting.jobs.len() == 1 {
             self.changed.notify_one();
         }
-        Ok(())
+        Ok(batch)
+    }
+
+    /// The group needs only what comes after `up_to`.
+    pub(crate) fn release(&self, group: GroupId, up_to: u64) {
+        let mut waiting = self.waiting.lock();
+        waiting.retention.release(group, up_to);
+        if waiting.retention.is_due() {
+            self.changed.notify_one();
+        }
+    }
+
+    /// What the groups need.
+    pub(crate) fn retention<T>(&self, ask: impl FnOnce(&mut Retention) -> T) -> T {
+        ask(&mut self.waiting.lock().retention)
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -69,14 +104,15 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Moves all that waits into `jobs`, which is empty; waits for it to come. False at the end.
+    /// Moves all that waits into `jobs`, which is empty; waits until there is a job, or files are to be
+    /// deleted. False at the end.
     fn take(&self, jobs: &mut VecDeque<Job>) -> bool {
         let mut waiting = self.waiting.lock();
-        while waiting.jobs.is_empty() && !waiting.closed {
+        while waiting.jobs.is_empty() && !waiting.closed && !waiting.retention.is_due() {
             self.changed.wait(&mut waiting);
         }
         std::mem::swap(&mut waiting.jobs, jobs);
-        !jobs.is_empty()
+        !jobs.is_empty() || !waiting.closed
     }
 
     fn written(&self, bytes: usize) {
@@ -97,8 +133,8 @@ impl Queue {
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     next_round: u64,
-    /// The last batch of each group that has been written.
-    batches: HashMap<GroupId, u64>,
+    /// The last batch of the log's own group.
+    own_batches: u64,
     /// The round as the engine takes it; reused.
     round: LogBatch,
     /// One frame on its way into `round`; reused.
@@ -107,10 +143,11 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, next_round: u64) -> Writer {
+        let own_batches = shared.engine.last_index(OWN_GROUP.0).unwrap_or(0);
         Writer {
             shared,
             next_round,
-            batches: HashMap::new(),
+            own_batches,
             round: LogBatch::default(),
             frame: BytesValue::new(),
         }
@@ -137,45 +174,92 @@ impl Writer {
             while !jobs.is_empty() {
                 self.write_some(&mut jobs)?;
             }
+            if self.shared.queue.retention(|retention| retention.is_due()) {
+                self.delete_files()?;
+            }
         }
         self.write_empty_round()
     }
 
-    /// Writes a round without records, which puts the one before it out of doubt.
+    /// Writes a round without batches, which puts the one before it out of doubt.
     pub(crate) fn write_empty_round(&mut self) -> io::Result<()> {
-        self.add(OWN_GROUP, &[], 0, 1)?;
-        self.commit()
+        let marks = self.shared.queue.retention(Retention::take_changes);
+        self.add_own(marks.as_ref(), 0, 1)?;
+        self.commit(0, std::iter::empty())
     }
 
     /// Writes one round of the first jobs, and tells them.
     fn write_some(&mut self, jobs: &mut VecDeque<Job>) -> io::Result<()> {
-        let (frames, bytes) = round_of(jobs);
-        for (position, job) in (0..).zip(jobs.range(..frames)) {
-            self.add(job.group, &job.records, position, frames as u32)?;
+        let (count, bytes) = round_of(jobs);
+        let marks = self.shared.queue.retention(Retention::take_changes);
+        let frames = count as u32 + u32::from(marks.is_some());
+        for (position, job) in (0..).zip(jobs.range(..count)) {
+            self.add(job.group, job.batch, &job.records, (position, frames))?;
         }
-        self.commit()?;
+        if marks.is_some() {
+            self.add_own(marks.as_ref(), count as u32, frames)?;
+        }
+        let batches = jobs.range(..count).map(|job| (job.group, job.batch));
+        self.commit(bytes as u64, batches)?;
         self.shared.queue.written(bytes);
-        for job in jobs.drain(..frames) {
+        for job in jobs.drain(..count) {
             (job.done)();
         }
         Ok(())
     }
 
+    /// Says what is no longer needed, and deletes the files that hold nothing else.
+    fn delete_files(&mut self) -> io::Result<()> {
+        let round = self.next_round;
+        let marks = self
+            .shared
+            .queue
+            .retention(|retention| retention.take_all(round));
+        self.add_own(Some(&marks), 0, 1)?;
+        // What the log's own group said before is in this frame too.
+        self.forget(OWN_GROUP.0, self.own_batches - 1);
+        self.commit(0, std::iter::empty())?;
+        // Unlike `purge_expired_files`, this moves nothing: it begins a new file and deletes old ones.
+        let engine = &self.shared.engine;
+        engine.purge_manager().must_purge_all_stale();
+        self.check_disk()?;
+        let (first, _) = engine.file_span(LogQueue::Append);
+        self.shared
+            .queue
+            .retention(|retention| retention.deleted(first));
+        Ok(())
+    }
+
+    /// Adds a frame of the log's own group, and has the engine forget what the marks release.
+    fn add_own(&mut self, marks: Option<&Marks>, position: u32, frames: u32) -> io::Result<()> {
+        self.own_batches += 1;
+        let record = marks.map(Marks::encode);
+        self.add(
+            OWN_GROUP,
+            self.own_batches,
+            record.as_slice(),
+            (position, frames),
+        )?;
+        for (group, progress) in marks.iter().flat_map(|marks| &marks.groups) {
+            self.forget(*group, progress.released);
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, group: u64, up_to: u64) {
+        let index = up_to + 1;
+        self.round.add_command(group, Command::Compact { index });
+    }
+
     fn add(
         &mut self,
         group: GroupId,
+        batch: u64,
         records: &[Bytes],
-        position: u32,
-        frames: u32,
+        (position, frames): (u32, u32),
     ) -> io::Result<()> {
-        let engine = &self.shared.engine;
-        let last = self
-            .batches
-            .entry(group)
-            .or_insert_with(|| engine.last_index(group.0).unwrap_or(0));
-        *last += 1;
         let header = Header {
-            batch: *last,
+            batch,
             round: self.next_round,
             position,
             frames,
@@ -187,20 +271,37 @@ impl Writer {
             .map_err(io::Error::other)
     }
 
-    /// One write and one sync.
-    fn commit(&mut self) -> io::Result<()> {
+    /// One write and one sync of what was added.
+    fn commit(
+        &mut self,
+        bytes: u64,
+        batches: impl Iterator<Item = (GroupId, u64)>,
+    ) -> io::Result<()> {
         let shared = &self.shared;
         let written = shared.engine.write(&mut self.round, shared.options.sync);
-        // The engine may report a success after a failure: see `LogFile::sync`.
-        if let Some(failure) = shared.files.failure() {
-            let source = &failure.source;
-            return Err(io::Error::new(source.kind(), source.to_string()));
-        }
+        self.check_disk()?;
         written.map_err(io::Error::other)?;
+        // The engine begins a new file before it writes, so the round is in the last one.
+        let (_, file) = shared.engine.file_span(LogQueue::Append);
+        let round = self.next_round;
+        shared
+            .queue
+            .retention(|retention| retention.written(file, round, bytes, batches));
         self.next_round += 1;
         // A long record must not keep its buffer for ever.
         self.frame.value.shrink_to(ROUND_BYTES);
         Ok(())
+    }
+
+    /// The engine may report a success after a failure: see `LogFile::sync`.
+    fn check_disk(&self) -> io::Result<()> {
+        match self.shared.files.failure() {
+            Some(failure) => {
+                let source = &failure.source;
+                Err(io::Error::new(source.kind(), source.to_string()))
+            }
+            None => Ok(()),
+        }
     }
 }
 

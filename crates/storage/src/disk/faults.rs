@@ -132,6 +132,10 @@ impl Faults {
         }
     }
 
+    pub(super) fn deleted(&self, path: &Path) {
+        self.0.lock().synced.remove(path);
+    }
+
     pub(super) fn synced(&self, path: &Path, bytes: u64) {
         self.0.lock().synced.insert(path.to_owned(), bytes);
     }

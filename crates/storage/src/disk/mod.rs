@@ -159,9 +159,20 @@ impl FileSystem for LogFiles {
         self.file(File::options().read(true).write(write).open(path)?, path)
     }
 
+    /// Removes the name. Freeing the blocks of a long file takes milliseconds, so that is left to a
+    /// thread of its own: it is done when the last one who has the file open lets go of it.
     fn delete<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
+        let path = path.as_ref();
+        let file = File::open(path);
         self.0
-            .attempt("deleting a file", || std::fs::remove_file(path))
+            .attempt("deleting a file", || std::fs::remove_file(path))?;
+        if let Some(faults) = &self.0.faults {
+            faults.deleted(path);
+        }
+        let letting_go = std::thread::Builder::new().name("record-log-free".to_owned());
+        // Without a thread the file is let go of here.
+        let _ = letting_go.spawn(move || drop(file));
+        Ok(())
     }
 
     fn rename<P: AsRef<Path>>(&self, from: P, to: P) -> io::Result<()> {

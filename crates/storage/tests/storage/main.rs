@@ -6,4 +6,5 @@ mod damage;
 mod failures;
 mod grouping;
 mod opening;
+mod releasing;
 mod support;

@@ -113,7 +113,7 @@ fn batches_beyond_the_limits_are_refused() {
             .log
             .append(GroupId(group), vec![record; records], nobody)
     };
-    assert_eq!(append(1, 100, 1), Ok(()));
+    assert_eq!(append(1, 100, 1), Ok(1));
     let too_large = AppendError::RecordTooLarge {
         bytes: 101,
         limit: 100,
