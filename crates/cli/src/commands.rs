@@ -7,6 +7,7 @@ pub(crate) mod explore;
 pub(crate) mod kv;
 pub(crate) mod node;
 pub(crate) mod replay;
+pub(crate) mod trace;
 
 use clap::Subcommand;
 
@@ -27,6 +28,9 @@ pub(crate) enum Command {
     Demo(demo::DemoArgs),
     /// Run the recorded life of a member through its machine again.
     Replay(replay::ReplayArgs),
+    /// Look into traces, in files and in a collector.
+    #[command(subcommand)]
+    Trace(trace::Trace),
     /// Measure a running cluster.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -42,6 +46,7 @@ impl Command {
             Command::Kv(kv) => kv.run(),
             Command::Demo(demo) => demo.run(),
             Command::Replay(replay) => replay.run(),
+            Command::Trace(trace) => trace.run(),
             Command::Bench(bench) => bench.run(),
         }
     }
