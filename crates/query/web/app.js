@@ -2,7 +2,7 @@
 // view can be linked to and the browser's back button works.
 
 import * as api from "./api.js";
-import { empty, hue, toast } from "./dom.js";
+import { empty, paint, toast } from "./dom.js";
 import { liveView } from "./live.js";
 import { searchView } from "./search.js";
 import { servicesView } from "./services.js";
@@ -81,7 +81,7 @@ addEventListener("hashchange", show);
 // Services get their colours in alphabetical order before anything is drawn, so that they are the same
 // after a reload.
 try {
-  for (const service of (await api.services()).sort()) hue(service);
+  for (const service of (await api.services()).sort()) paint(service);
 } catch {
   // The view says what is wrong when it asks for its own data.
 }

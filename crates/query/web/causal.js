@@ -2,13 +2,13 @@
 // effect, also from other traces) and follows-from; vector clocks, where spans carry them, order more than
 // edges do. Choosing a node shows its causal past and future; what is dimmed is concurrent with it.
 
-import { empty, h, hue } from "./dom.js";
+import { coloured, empty, h } from "./dom.js";
 import { count, digits, duration, plural, short } from "./format.js";
 import { Graph } from "./graph.js";
 
 const READABLE = 400; // Nodes that can be told apart in one picture.
 const SPANS_FIRST = 150;
-const MODES = [["spans", "Spans"], ["paths", "Same calls together"], ["services", "Services"]];
+const MODES = [["spans", "Spans"], ["paths", "Call paths"], ["services", "Services"]];
 
 /** The graph of `trace`; `chosen(node)` is called with the span that somebody picks, or null. */
 export class CausalGraph {
@@ -138,8 +138,8 @@ function style(edge) {
 function present(group) {
   const { spans, external: other } = group;
   if (other) {
-    const label = `span ${short(other.span)} of trace ${short(other.trace)}`;
-    return { ...group, width: 190, height: 44, label, class: "external", content: h("div", { class: "gnode" }, h("small", {}, "another trace ↗"), h("b", {}, label)) };
+    const label = `${short(other.span)} of ${short(other.trace)}`;
+    return { ...group, width: 190, height: 44, label, class: "external", content: h("div", { class: "gnode" }, h("small", {}, "span of another trace ↗"), h("b", {}, h("span", {}, label))) };
   }
   const [first] = spans;
   const services = group.key.startsWith("v");
@@ -147,14 +147,14 @@ function present(group) {
   const took = spans.reduce((sum, span) => sum + (span.adjusted[1] - span.adjusted[0]), 0);
   const clock = spans.length === 1 && first.clock ? Object.entries(first.clock).map(([process, ticks]) => `${process}:${ticks}`).join(" ") : "";
   const title = first.ghost ? first.name : services ? first.service : first.name;
-  const detail = first.ghost ? "never arrived" : spans.length === 1 ? duration(took) : `×${count(spans.length)} · ${duration(took / spans.length)} on average`;
+  const detail = first.ghost ? "never arrived" : spans.length === 1 ? duration(took) : `×${count(spans.length)} · ⌀ ${duration(took / spans.length)}`;
   const label = `${first.service ? `${first.service}: ` : ""}${title}, ${detail}${errors > 0 ? `, ${plural(errors, "error")}` : ""}${clock ? `, clock ${clock}` : ""}`;
   const classes = [first.ghost && "ghost-node", errors > 0 && "error-node", spans.some((span) => span.critical) && "critical-node"];
   return {
     ...group, label, width: 190, height: clock ? 62 : 46, class: classes.filter(Boolean).join(" "),
-    content: h("div", { class: "gnode", css: { "--hue": hue(first.service) } },
-      h("div", { class: "gnode-top" }, h("small", { class: "service" }, first.ghost ? "missing" : services ? "service" : first.service), h("small", {}, detail)),
-      h("b", {}, title, errors > 0 && h("span", { class: "mark bad" }, spans.length > 1 ? `${digits(errors)} !` : "!")),
+    content: h("div", { class: "gnode", css: coloured(first.service) },
+      h("div", { class: "gnode-top" }, h("small", { class: "service" }, first.ghost ? "missing" : services ? "" : first.service), h("small", {}, detail)),
+      h("b", {}, h("span", {}, title), errors > 0 && h("span", { class: "mark bad" }, spans.length > 1 ? `${digits(errors)} !` : "!")),
       clock && h("code", { class: "vc" }, clock)),
   };
 }

@@ -1,15 +1,15 @@
 // Everything about one span, beside the waterfall: what is wrong with it, its times raw and adjusted, its
 // attributes, events and links, and its place in the causal order.
 
-import { button, copyButton, h, hue, severityBadge } from "./dom.js";
-import { duration, moment, offset, plural, short } from "./format.js";
+import { button, coloured, copyButton, h, severityBadge } from "./dom.js";
+import { count, duration, moment, nanos, offset, short } from "./format.js";
 import { ownTime } from "./model.js";
 
 const LONG = 400; // Longer values are shown in part, until asked for.
 
 /** The panel for a node; `actions`: `close()`, `reveal(node)`. */
 export function detail(trace, node, actions) {
-  return h("aside", { class: "detail", "aria-label": "Span", css: { "--hue": hue(node.service) } },
+  return h("aside", { class: "detail", "aria-label": "Span", css: coloured(node.service) },
     h("header", {},
       h("div", { class: "detail-title" }, h("i", { class: "stripe" }),
         h("div", {}, h("small", {}, node.service), h("h2", {}, node.ghost ? "Missing span" : node.name))),
@@ -99,7 +99,7 @@ function events(node) {
   const all = node.span.events ?? [];
   if (all.length === 0) return null;
   return section("Events", all.length, h("ol", { class: "events" }, all.slice(0, 200).map((event) => h("li", {},
-    h("div", {}, h("b", {}, event.name), h("small", {}, ` ${offset(Number(BigInt(event.timeNs) - node.absolute[0]))} from the start`)),
+    h("div", {}, h("b", {}, event.name), h("small", {}, ` ${offset(Number(nanos(event.timeNs) - node.absolute[0]))} from the start`)),
     Object.keys(event.attributes ?? {}).length > 0 && pairs(event.attributes)))), true);
 }
 
@@ -115,7 +115,7 @@ function links(trace, span) {
 function section(title, number, ...content) {
   const open = content[content.length - 1] !== false;
   if (typeof content[content.length - 1] === "boolean") content.pop();
-  return h("details", { open }, h("summary", {}, title, number !== undefined && h("small", {}, ` ${plural(number, "").trim()}`)), content);
+  return h("details", { open }, h("summary", {}, title, number !== undefined && h("small", {}, ` ${count(number)}`)), content);
 }
 
 function facts(rows) {

@@ -12,7 +12,7 @@ function fill(element, props, children) {
     else if (key === "data") Object.assign(element.dataset, value);
     else element.setAttribute(key, value === true ? "" : value);
   }
-  for (const child of children.flat(2)) {
+  for (const child of children.flat(Infinity)) {
     if (child === undefined || child === null || child === false) continue;
     element.append(child instanceof Node ? child : String(child));
   }
@@ -57,7 +57,9 @@ export async function copy(text) {
 
 /** A small button that copies `text`. */
 export function copyButton(text, what) {
-  return button("⧉", () => copy(text), { class: "ghost icon", title: `Copy ${what}`, "aria-label": `Copy ${what}` });
+  const sheets = svg("svg", { viewBox: "0 0 16 16", width: 12, height: 12, "aria-hidden": "true" },
+    svg("path", { d: "M5 5h8.5v8.5H5z M2.5 11V2.5H11", fill: "none", stroke: "currentColor", "stroke-width": 1.4, "stroke-linejoin": "round" }));
+  return button(sheets, () => copy(text), { class: "ghost icon", title: `Copy ${what}`, "aria-label": `Copy ${what}` });
 }
 
 /** Calls `work` once per frame at most, however often it is asked. */
@@ -88,35 +90,51 @@ export function drag(event, moved, done = () => {}) {
   target.addEventListener("pointercancel", end);
 }
 
-// Services keep one hue for as long as the page is open. The golden angle keeps neighbours in the order
-// of arrival apart; the hues around red are left out, because red says error.
-const hues = new Map();
-const RED_ENDS = 48;
-const HUES = 300;
+// Services keep their colour for as long as the page is open: ten hues that are told apart, each time round
+// in another tone. The hues around red are left out, because red says error.
+const paints = new Map();
+const HUES = 10;
+const TONES = [0, -0.13, 0.09];
+const RED_ENDS = 52;
+const STEP = 30; // Degrees between two hues.
+const JUMP = 3; // Steps between services that follow each other, without a common factor with the hues.
 
-/** The hue of a service, in degrees of OKLCH. */
-export function hue(service) {
-  let found = hues.get(service);
+/** The colour of a service: a hue in degrees of OKLCH and what is added to the scheme's lightness. */
+export function paint(service) {
+  let found = paints.get(service);
   if (found === undefined) {
-    found = RED_ENDS + Math.round((210 + hues.size * 137.508) % HUES);
-    hues.set(service, found);
+    const at = paints.size;
+    const hue = RED_ENDS + ((7 + at * JUMP) % HUES) * STEP;
+    found = { hue, tone: TONES[Math.floor(at / HUES) % TONES.length] };
+    paints.set(service, found);
   }
   return found;
 }
 
+/** The same as properties for the style sheet. */
+export function coloured(service) {
+  const { hue, tone } = paint(service);
+  return { "--hue": hue, "--tone": tone };
+}
+
 /** A service's name beside its colour. */
 export function serviceChip(service, detail, props = {}) {
-  return h("span", { ...props, class: `chip ${props.class ?? ""}`, css: { "--hue": hue(service) }, title: props.title ?? service },
+  return h("span", { ...props, class: `chip ${props.class ?? ""}`, css: coloured(service), title: props.title ?? service },
     h("i", { class: "dot" }), h("bdi", {}, service || "(no service)"), detail);
 }
 
 const VERDICTS = {
-  complete: ["good", "✓"], incomplete: ["warn", "◐"], evicted: ["odd", "⏏"], open: ["calm", "…"],
+  complete: ["good", "✓"], incomplete: ["warn", "◐"], evicted: ["odd", "◒"], open: ["calm", "…"],
 };
+
+/** The mark of a verdict, and the tone it is told in. */
+export function verdictMark(verdict) {
+  return VERDICTS[verdict] ?? ["calm", "?"];
+}
 
 /** The verdict on a trace, as a badge. */
 export function verdictBadge(verdict, missing = 0) {
-  const [tone, mark] = VERDICTS[verdict] ?? ["calm", "?"];
+  const [tone, mark] = verdictMark(verdict);
   const detail = verdict === "incomplete" && missing > 0 ? ` (${missing} missing)` : "";
   return h("span", { class: `badge ${tone}` }, h("i", { "aria-hidden": "true" }, mark), ` ${verdict}${detail}`);
 }

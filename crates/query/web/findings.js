@@ -1,7 +1,7 @@
 // The top of a trace's page: what it is, whether it is whole, what is wrong with it, and why.
 
 import * as api from "./api.js";
-import { button, copyButton, h, serviceChip, severityBadge, tone, verdictBadge, weight } from "./dom.js";
+import { button, copyButton, h, serviceChip, severityBadge, tone, verdictMark, weight } from "./dom.js";
 import { ago, count, digits, duration, moment, offset, plural, short } from "./format.js";
 import { byService } from "./model.js";
 
@@ -43,24 +43,25 @@ export function verdict(trace, reveal) {
   const revision = trace.summary.revision > 1 ? ` This is revision ${trace.summary.revision}: spans came after it was first sealed.` : "";
   const dropped = samplingNote(trace.summary.decision);
   if (!sealed) {
-    return banner("calm", "open", 0, h("b", {}, `Open (${phase}).`),
+    return banner("open", h("b", {}, `Open (${phase}).`),
       ` ${plural(trace.nodes.length - ghosts.length, "span")} so far${ghosts.length > 0 ? `, ${plural(ghosts.length, "parent")} not here yet` : ""}. This page follows it until it is sealed.`, missingList(ghosts, reveal));
   }
   if (word === "complete") {
-    return banner("good", word, 0, h("b", {}, "Complete:"), ` ${plural(spans, "span")}, ${plural(roots, "root")}, and every parent that a span names is here.${revision}`, dropped);
+    return banner(word, h("b", {}, "Complete:"), ` ${plural(spans, "span")}, ${plural(roots, "root")}, and every parent that a span names is here.${revision}`, dropped);
   }
   if (word === "evicted") {
-    return banner("odd", word, missingCount, h("b", {}, "Evicted:"), ` sealed early, to stay within the memory for open traces. More may follow as another revision.${revision}`, missingList(ghosts, reveal), dropped);
+    return banner(word, h("b", {}, "Evicted:"), ` sealed early, to stay within the memory for open traces. More may follow as another revision.${revision}`, missingList(ghosts, reveal), dropped);
   }
   const why = missingCount > 0
     ? ` ${plural(missingCount, "span")} that others name as their parent never arrived:`
     : roots === 0 ? " no root span arrived." : " its time was up before it was quiet.";
-  return banner("warn", word, missingCount, h("b", {}, "Incomplete:"), why, missingList(ghosts, reveal),
+  return banner(word, h("b", {}, "Incomplete:"), why, missingList(ghosts, reveal),
     missingCount > 0 && roots === 0 && " There is no root either.", revision, dropped);
 }
 
-function banner(kind, word, missing, ...content) {
-  return h("section", { class: `verdict ${kind}`, "aria-label": "Verdict" }, verdictBadge(word, missing), h("p", {}, content));
+function banner(word, ...content) {
+  const [kind, mark] = verdictMark(word);
+  return h("section", { class: `verdict ${kind}`, "aria-label": "Verdict" }, h("span", { class: "verdict-mark", "aria-hidden": "true" }, mark), h("p", {}, content));
 }
 
 function missingList(ghosts, reveal) {
@@ -111,7 +112,7 @@ function rootCause(trace, cause, at, reveal) {
   const title = elsewhere
     ? h("a", { href: `#/trace/${encodeURIComponent(cause.traceId)}?span=${encodeURIComponent(cause.spanId)}` }, where, " in a linked trace ↗")
     : h("button", { type: "button", class: "link", on: { click: () => node && reveal(node) } }, where);
-  return h("li", { class: "cause" }, h("span", { class: "rank", "aria-label": `Rank ${at + 1}` }, at + 1),
+  return h("li", { class: "root-cause" }, h("span", { class: "rank", "aria-label": `Rank ${at + 1}` }, at + 1),
     h("div", {}, h("div", { class: "cause-title" }, title, score(cause.score)),
       h("ul", { class: "reasons" }, (cause.reasons ?? []).map((reason) => h("li", {}, reason)))));
 }
@@ -143,5 +144,5 @@ export function skewNote(trace, line) {
   return h("p", { class: "skew" }, h("b", {}, line === "adjusted" ? "Clocks adjusted: " : "Clocks as recorded; estimated offsets: "),
     trace.skew.slice(0, 12).map((entry) => serviceChip(entry.service, [h("small", {}, ` ${offset(entry.offsetNs)}`),
       entry.uncertaintyNs !== undefined && h("small", { class: "faint" }, ` ± ${duration(entry.uncertaintyNs)}`)],
-    { title: `${entry.service}: ${offset(entry.offsetNs)}${entry.samples ? `, from ${plural(entry.samples, "pair")} of client and server spans` : ""}` })));
+    { title: `${entry.service}${entry.instance ? ` (${entry.instance})` : ""}: ${offset(entry.offsetNs)}${entry.samples ? `, from ${plural(entry.samples, "pair")} of client and server spans` : ""}` })));
 }

@@ -3,16 +3,19 @@
 /** A duration in nanoseconds: three significant digits, in the unit that fits. */
 export function duration(ns) {
   const size = Math.abs(ns);
+  if (size === 0) return "0";
   if (size < 1000) return `${Math.round(ns)} ns`;
   if (size < 1e6) return `${digits(ns / 1e3)} µs`;
   if (size < 1e9) return `${digits(ns / 1e6)} ms`;
   if (size < 60e9) return `${digits(ns / 1e9)} s`;
   const seconds = Math.round(size / 1e9);
   const sign = ns < 0 ? "−" : "";
-  if (seconds < 3600) return `${sign}${Math.floor(seconds / 60)} min ${seconds % 60} s`;
-  if (seconds < 86400) return `${sign}${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
-  return `${sign}${Math.floor(seconds / 86400)} d ${Math.floor((seconds % 86400) / 3600)} h`;
+  if (seconds < 3600) return sign + both(Math.floor(seconds / 60), "min", seconds % 60, "s");
+  if (seconds < 86400) return sign + both(Math.floor(seconds / 3600), "h", Math.floor((seconds % 3600) / 60), "min");
+  return sign + both(Math.floor(seconds / 86400), "d", Math.floor((seconds % 86400) / 3600), "h");
 }
+
+const both = (large, unit, small, smaller) => (small > 0 ? `${large} ${unit} ${small} ${smaller}` : `${large} ${unit}`);
 
 /** A number with three significant digits, and none too many before the point. */
 export function digits(value) {
@@ -33,6 +36,11 @@ export function count(value) {
   if (Math.abs(number) >= 1e9) return `${digits(number / 1e9)} G`;
   if (Math.abs(number) >= 1e6) return `${digits(number / 1e6)} M`;
   return number.toLocaleString("en", { maximumFractionDigits: 1 });
+}
+
+/** A count in little room. */
+export function compact(value) {
+  return value >= 1e9 ? `${digits(value / 1e9)} G` : value >= 1e6 ? `${digits(value / 1e6)} M` : value >= 1e4 ? `${digits(value / 1e3)} k` : count(value);
 }
 
 /** Bytes in binary units. */
@@ -94,6 +102,17 @@ export function ago(ns) {
 /** The beginning of an id, for where there is no room for all of it. */
 export function short(id) {
   return String(id).slice(0, 8);
+}
+
+const CLOCK_STEPS = [1, 5, 10, 30, 60, 300, 600, 1800, 3600, 10800, 21600, 43200, 86400, 604800];
+
+/** Round times of day in `[from, to]` (milliseconds since 1970): at most `wanted` of them. */
+export function clockTicks(from, to, wanted) {
+  const step = (CLOCK_STEPS.find((seconds) => (to - from) / 1000 / seconds <= wanted) ?? (to - from) / 1000 / wanted) * 1000;
+  const shift = new Date(from).getTimezoneOffset() * 60000;
+  const places = [];
+  for (let at = Math.ceil((from - shift) / step) * step + shift; at <= to; at += step) places.push(at);
+  return places;
 }
 
 /** Round places for ticks in `[from, to]`: about `wanted` of them. */

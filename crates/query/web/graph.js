@@ -36,7 +36,7 @@ export class Graph {
   }
 
   markers() {
-    const head = (name) => svg("marker", { id: `${this.id}-${name}`, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse" },
+    const head = (name) => svg("marker", { id: `${this.id}-${name}`, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto-start-reverse" },
       svg("path", { d: "M0 0 L8 4 L0 8 z", class: `head ${name}` }));
     return svg("defs", {}, head("plain"), head("link"), head("follows-from"), head("bad"));
   }

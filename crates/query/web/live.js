@@ -1,10 +1,11 @@
 // What the collector is doing now, asked once a second while the page is looked at.
 
 import * as api from "./api.js";
-import { failure, h, svg } from "./dom.js";
-import { bytes, count, digits, duration, moment, plural } from "./format.js";
+import { failure, h, svg, verdictBadge } from "./dom.js";
+import { ago, bytes, count, digits, duration, moment, plural } from "./format.js";
 
 const EVERY_MS = 1000;
+const LATEST_EVERY = 3; // Polls.
 const KEPT = 120;
 
 /** Mounts the view. */
@@ -19,6 +20,13 @@ class LiveView {
     this.root = root;
     this.aborter = new AbortController();
     this.history = [];
+    this.polls = 0;
+    this.summary = h("p", {});
+    this.tiles = h("div", { class: "tiles" });
+    this.latest = h("section", { "aria-label": "Newest traces" });
+    this.all = h("div", {});
+    this.page = h("div", { class: "live" }, h("header", { class: "results-head" }, h("h1", {}, "Live"), this.summary), this.tiles, this.latest,
+      h("details", { class: "all-figures" }, h("summary", {}, "All figures"), this.all));
     this.wake = () => document.hidden || this.poll();
     document.addEventListener("visibilitychange", this.wake);
   }
@@ -36,7 +44,14 @@ class LiveView {
       const figures = await api.live(this.aborter.signal);
       this.history.push({ at: performance.now(), figures });
       if (this.history.length > KEPT) this.history.shift();
-      this.root.replaceChildren(this.draw(figures));
+      this.draw(figures);
+      // Not under somebody's pointer: a link would be gone before it is pressed.
+      if (this.polls % LATEST_EVERY === 0 && !this.latest.matches(":hover, :focus-within")) {
+        const found = await api.search([["limit", "15"]], this.aborter.signal);
+        this.latest.replaceChildren(...newest(found.traces ?? []));
+      }
+      this.polls += 1;
+      if (!this.page.isConnected) this.root.replaceChildren(this.page);
     } catch (error) {
       if (error.name === "AbortError") return;
       this.root.replaceChildren(failure(error, () => this.poll()));
@@ -60,23 +75,34 @@ class LiveView {
   draw(now) {
     const rate = this.rates("acceptedSpans");
     const perSecond = rate.length > 0 ? rate[rate.length - 1] : Number(now.spansPerSecond ?? 0);
-    return h("div", { class: "live" },
-      h("header", { class: "results-head" }, h("h1", {}, "Live"),
-        h("p", {}, [now.version && `version ${now.version}`, now.uptimeS !== undefined && `up ${duration(Number(now.uptimeS) * 1e9)}`].filter(Boolean).join(" · "))),
-      h("div", { class: "tiles" },
-        tile("Spans per second", count(Math.round(perSecond)), `${count(now.acceptedSpans)} accepted in all`, spark(rate)),
-        tile("Open traces", count(now.openTraces), phases(now), spark(this.series("openTraces"))),
-        tile("Memory of open traces", bytes(now.openBytes), plural(now.openSpans ?? 0, "span"), meter(now)),
-        tile("Sealed traces", count(now.sealed), "in all", spark(this.rates("sealed"))),
-        tile("Refused spans", count(now.refusedSpans), "malformed, or over a limit", undefined, now.refusedSpans > 0),
-        tile("Late spans", count(now.late), "came after their trace was sealed, which was amended"),
-        tile("Timed out", count(now.timedOut), "sealed with something missing", undefined, now.timedOut > 0),
-        tile("Evicted", count(now.evicted), "sealed early, to stay within memory", undefined, now.evicted > 0),
-        tile("Durable log", bytes(now.logBytes), "accepted, kept until it is stored"),
-        storeTile(now.store ?? {})),
-      h("details", { class: "all-figures", open: this.allOpen, on: { toggle: (event) => { this.allOpen = event.target.open; } } },
-        h("summary", {}, "All figures"), figures(now)));
+    this.summary.textContent = [now.version && `version ${now.version}`, now.uptimeS !== undefined && `up ${duration(Number(now.uptimeS) * 1e9)}`].filter(Boolean).join(" · ");
+    this.tiles.replaceChildren(
+      tile("Spans per second", count(Math.round(perSecond)), `${count(now.acceptedSpans)} accepted in all`, spark(rate)),
+      tile("Open traces", count(now.openTraces), phases(now), spark(this.series("openTraces"))),
+      tile("Memory of open traces", bytes(now.openBytes), plural(now.openSpans ?? 0, "span"), meter(now)),
+      tile("Sealed traces", count(now.sealed), now.complete === undefined ? "in all" : `${count(now.complete)} of them complete`, spark(this.rates("sealed"))),
+      tile("Refused spans", count(now.refusedSpans), "malformed, or over a limit", undefined, now.refusedSpans > 0),
+      tile("Late spans", count(now.late), "came after their trace was sealed, which was amended"),
+      tile("Timed out", count(now.timedOut), "sealed with something missing", undefined, now.timedOut > 0),
+      tile("Evicted", count(now.evicted), "sealed early, to stay within memory", undefined, now.evicted > 0),
+      tile("Durable log", bytes(now.logBytes), "accepted, kept until it is stored"),
+      storeTile(now.store ?? {}));
+    this.all.replaceChildren(figures(now));
   }
+}
+
+// The newest sealed traces.
+function newest(traces) {
+  if (traces.length === 0) return [];
+  return [h("div", { class: "results-head" }, h("h1", {}, "Newest traces")),
+    h("div", { class: "latest" }, h("table", {}, h("tbody", {}, traces.map((trace) => h("tr", {},
+      h("td", {}, verdictBadge(trace.completeness?.verdict, trace.completeness?.missingCount)),
+      h("td", { class: "wide" }, h("a", { href: `#/trace/${encodeURIComponent(trace.traceId)}` },
+        trace.rootName ? [h("bdi", { class: "service" }, trace.rootService), h("bdi", {}, trace.rootName)] : h("em", {}, "no root span"))),
+      h("td", { class: "right" }, duration(Number(trace.durationNs))),
+      h("td", { class: "right" }, plural(trace.spans, "span")),
+      h("td", { class: "right" }, trace.errors > 0 ? h("span", { class: "bad-text" }, plural(trace.errors, "error")) : ""),
+      h("td", { class: "right faint" }, ago(trace.startNs)))))))];
 }
 
 function tile(title, value, detail, picture, warn = false) {
@@ -89,7 +115,7 @@ function phases(now) {
 }
 
 function meter(now) {
-  const limit = Number(now.memoryLimitBytes ?? now.openBytesLimit ?? 0);
+  const limit = Number(now.memoryLimitBytes ?? 0);
   if (!(limit > 0)) return null;
   const share = Math.min(1, Number(now.openBytes ?? 0) / limit);
   return h("div", { class: "meter", role: "meter", "aria-label": "Memory of open traces", "aria-valuemin": "0", "aria-valuemax": "100", "aria-valuenow": Math.round(share * 100) },

@@ -1,7 +1,7 @@
 // The whole trace in a strip above the waterfall: every span a line in its service's colour. Dragging over
 // it zooms; the part in view is clear, the rest is veiled.
 
-import { drag, h, hue } from "./dom.js";
+import { drag, h, paint } from "./dom.js";
 
 const HEIGHT = 56;
 const LINES_MAX = 20000; // More are not told apart in so few pixels: every n-th is drawn.
@@ -58,9 +58,14 @@ export class Minimap {
       const x = ((node[line][0] - low) / (high - low)) * width;
       const w = ((node[line][1] - node[line][0]) / (high - low)) * width;
       pen.globalAlpha = this.focus && this.focus !== node.service ? 0.15 : 1;
-      pen.fillStyle = node.error ? bad : `oklch(${light} ${chroma} ${hue(node.service)})`;
+      pen.fillStyle = node.error ? bad : this.colour(node.service, Number(light), chroma);
       pen.fillRect(x, 4 + at * pitch, Math.max(1, w), thick);
     }
+  }
+
+  colour(service, light, chroma) {
+    const { hue, tone } = paint(service);
+    return `oklch(${light + tone} ${chroma} ${hue})`;
   }
 
   pick(event) {

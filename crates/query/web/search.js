@@ -1,10 +1,11 @@
 // Finding traces. The form is the address: every search can be linked to.
 
 import * as api from "./api.js";
-import { button, copyButton, empty, failure, h, hue, serviceChip, severityBadge, svg, verdictBadge, weight } from "./dom.js";
-import { ago, clock, count, duration, moment, nanos, plural, short, ticks } from "./format.js";
+import { button, coloured, copyButton, empty, failure, h, serviceChip, severityBadge, svg, verdictBadge, weight } from "./dom.js";
+import { ago, clock, clockTicks, count, duration, moment, nanos, plural, short, ticks } from "./format.js";
 
-const LOOKBACKS = [["5m", "5 minutes", 300], ["15m", "15 minutes", 900], ["1h", "hour", 3600], ["6h", "6 hours", 21600], ["24h", "day", 86400], ["7d", "7 days", 604800], ["all", "everything", 0], ["custom", "from … to …", 0]];
+const LOOKBACKS = [["5m", "the last 5 minutes", 300], ["15m", "the last 15 minutes", 900], ["1h", "the last hour", 3600], ["6h", "the last 6 hours", 21600],
+  ["24h", "the last day", 86400], ["7d", "the last 7 days", 604800], ["all", "all that is stored", 0], ["custom", "from … to …", 0]];
 const ORDERS = [["newest", "newest first"], ["longest", "longest first"], ["shortest", "shortest first"], ["spans", "most spans first"], ["worst", "worst first"]];
 const FIELDS = ["service", "operation", "tags", "minDuration", "maxDuration", "lookback", "start", "end", "verdict", "severity", "errors", "limit", "sort"];
 const DEFAULTS = { lookback: "1h", limit: "50", sort: "newest" };
@@ -38,7 +39,7 @@ class SearchView {
       text("operation", "Operation", { list: "operations", placeholder: "any", type: "search" }),
       text("tags", "Tags", { placeholder: "http.status_code=500 user=\"a b\"", title: "key=value, several with spaces between; quotes around values with spaces" }),
       h("div", { class: "pair" }, text("minDuration", "Longer than", { placeholder: "10ms" }), text("maxDuration", "Shorter than", { placeholder: "1.5s" })),
-      choice("lookback", "The last", LOOKBACKS.map(([value, label]) => [value, label])),
+      choice("lookback", "Time", LOOKBACKS.map(([value, label]) => [value, label])),
       range,
       h("div", { class: "pair" },
         choice("verdict", "Verdict", [["", "any"], ["complete", "complete"], ["incomplete", "incomplete"], ["evicted", "evicted"]]),
@@ -179,8 +180,9 @@ function result(trace, longest) {
   const bad = trace.errors > 0;
   return h("article", { class: `result${bad ? " has-errors" : ""}` },
     h("a", { class: "result-title", href: address(trace) },
-      h("span", { class: "length", css: { width: `${share}%`, "--hue": hue(trace.rootService || services[0]?.service || "") } }),
+      h("span", { class: "length", css: { width: `${share}%`, ...coloured(trace.rootService || services[0]?.service || "") } }),
       h("span", { class: "result-name" }, trace.rootName ? [h("bdi", { class: "service" }, trace.rootService), h("bdi", {}, trace.rootName)] : h("em", {}, "no root span")),
+      h("span", { class: "when", title: moment(trace.startNs) }, `${ago(trace.startNs)} · ${moment(trace.startNs).slice(5, 19)}`),
       h("span", { class: "result-took" }, duration(Number(trace.durationNs)))),
     h("div", { class: "result-line" },
       verdictBadge(completeness.verdict, completeness.missingCount),
@@ -188,8 +190,7 @@ function result(trace, longest) {
       trace.revision > 1 && h("span", { class: "faint", title: "Late spans came after it was first sealed" }, `revision ${trace.revision}`),
       h("span", { class: "chips" }, services.slice(0, 8).map((service) => serviceChip(service.service, [h("small", {}, service.spans), service.errors > 0 && h("small", { class: "bad-text" }, "!")],
         { title: `${service.service}: ${plural(service.spans, "span")}, ${plural(service.errors ?? 0, "error")}` })), services.length > 8 && h("small", {}, `+${services.length - 8}`)),
-      h("span", { class: "when", title: moment(trace.startNs) }, `${moment(trace.startNs).slice(5, 19)} · ${ago(trace.startNs)}`),
-      h("span", { class: "mono faint" }, short(trace.traceId), copyButton(trace.traceId, "trace id"))),
+      h("span", { class: "result-id mono faint" }, short(trace.traceId), copyButton(trace.traceId, "trace id"))),
     faults.length > 0 && h("ul", { class: "plain result-faults" }, faults.slice(0, 3).map((fault) => h("li", {}, severityBadge(fault.severity), " ", h("bdi", {}, fault.message))),
       faults.length > 3 && h("li", { class: "faint" }, `and ${faults.length - 3} more`)),
     trace.rootCause && h("p", { class: "result-cause" }, h("span", { class: "badge cause" }, "root cause"), " ", h("bdi", {}, trace.rootCause)));
@@ -198,19 +199,19 @@ function result(trace, longest) {
 // Durations over time: outliers are seen at a glance, and clicked.
 function scatter(traces) {
   const [width, height, left, bottom] = [1000, 150, 64, 22];
-  const starts = traces.map((trace) => Number(nanos(trace.startNs) / 1000n));
+  const starts = traces.map((trace) => Number(nanos(trace.startNs) / 1000n) / 1000);
   const [from, to] = [Math.min(...starts), Math.max(...starts)];
   const lengths = traces.map((trace) => Math.max(1, Number(trace.durationNs)));
   const [low, high] = [Math.log10(Math.min(...lengths)), Math.log10(Math.max(...lengths))];
-  const x = (at) => left + (to > from ? (starts[at] - from) / (to - from) : 0.5) * (width - left - 20);
-  const [floor, ceiling] = high - low > 0.05 ? [low - 0.05 * (high - low), high + 0.05 * (high - low)] : [low - 0.5, high + 0.5];
+  const x = (at) => left + 14 + (to > from ? (starts[at] - from) / (to - from) : 0.5) * (width - left - 40);
+  const [floor, ceiling] = high - low > 0.05 ? [low - 0.08 * (high - low), high + 0.12 * (high - low)] : [low - 0.5, high + 0.5];
   const y = (log) => 12 + (1 - (log - floor) / (ceiling - floor)) * (height - bottom - 20);
   const levels = decades(floor, ceiling);
-  const times = to > from ? ticks(from, to, 6).slice(0, 8) : [from];
+  const times = to > from ? clockTicks(from, to, 7) : [from];
   const most = traces.reduce((max, trace) => Math.max(max, trace.spans), 1);
   return svg("svg", { class: "scatter", viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Durations over time" },
     levels.map((log) => [svg("line", { class: "grid", x1: left, x2: width, y1: y(log), y2: y(log) }), svg("text", { class: "axis", x: left - 8, y: y(log) + 4, "text-anchor": "end" }, duration(10 ** log))]),
-    times.map((time) => svg("text", { class: "axis", x: left + (to > from ? (time - from) / (to - from) : 0.5) * (width - left - 20), y: height - 4, "text-anchor": "middle" }, clock(new Date(time / 1000)))),
+    times.map((time) => svg("text", { class: "axis", x: left + 14 + (to > from ? (time - from) / (to - from) : 0.5) * (width - left - 40), y: height - 4, "text-anchor": "middle" }, clock(new Date(time)))),
     traces.map((trace, at) => {
       const label = `${trace.rootService ?? ""} ${trace.rootName || "no root"}, ${duration(lengths[at])}, ${plural(trace.spans, "span")}, ${trace.completeness?.verdict ?? ""}`;
       const kind = trace.errors > 0 ? "bad" : trace.completeness?.verdict === "complete" ? "good" : "warn";

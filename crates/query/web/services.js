@@ -1,8 +1,8 @@
 // Services: who calls whom, and how often, how fast and how well each operation is served.
 
 import * as api from "./api.js";
-import { button, empty, failure, h, hue, serviceChip } from "./dom.js";
-import { count, digits, duration, plural } from "./format.js";
+import { button, coloured, empty, failure, h, serviceChip } from "./dom.js";
+import { compact, count, digits, duration, plural } from "./format.js";
 import { Graph } from "./graph.js";
 
 const ROWS_MAX = 500;
@@ -80,7 +80,7 @@ class ServicesView {
     const drawn = edges.filter((edge) => there.has(edge.from) && there.has(edge.to)).map((edge) => ({
       ...edge, class: edge.errors > 0 ? "bad" : "", head: edge.errors > 0 ? "bad" : "plain",
       css: { "stroke-width": `${1.2 + 3 * Math.sqrt(edge.calls / most)}px` },
-      label: `${count(edge.calls)}${edge.errors > 0 ? ` · ${percent(edge.errors, edge.calls)}` : ""}`,
+      label: `${compact(edge.calls)}${edge.errors > 0 ? ` · ${percent(edge.errors, edge.calls)}` : ""}`,
       title: `${edge.from} → ${edge.to}: ${plural(edge.calls, "call")}, ${plural(edge.errors, "error")}${edge.p95 === undefined ? "" : `, p95 ${duration(edge.p95)}`}`,
     }));
     this.graph = new Graph(nodes, drawn, (key) => this.choose(key), { gapX: 120, gapY: 22, name: "Service graph" });
@@ -162,10 +162,10 @@ function call(json) {
 function node(service, { calls = 0, errors = 0, kind = "service" } = {}) {
   const failing = errors > 0;
   return {
-    key: service, width: 180, height: 46, class: `${failing ? "error-node" : ""} ${kind === "service" ? "" : "peer-node"}`,
+    key: service, width: 190, height: 46, class: `${failing ? "error-node" : ""} ${kind === "service" ? "" : "peer-node"}`,
     label: `${kind} ${service}: ${plural(calls, "call")}, ${plural(errors, "error")}`,
-    content: h("div", { class: "gnode", css: { "--hue": hue(service) } },
-      h("div", { class: "gnode-top" }, h("b", {}, service || "(no service)"), kind !== "service" && h("small", {}, kind)),
-      h("div", { class: "gnode-top" }, h("small", {}, plural(calls, "call")), failing && h("small", { class: "bad-text" }, `${percent(errors, calls)} errors`))),
+    content: h("div", { class: "gnode", css: coloured(service) },
+      h("div", { class: "gnode-top" }, h("b", {}, h("span", {}, service || "(no service)")), kind !== "service" && h("small", {}, kind)),
+      h("div", { class: "gnode-top" }, h("small", {}, `${compact(calls)} calls`), failing && h("small", { class: "bad-text" }, `${percent(errors, calls)} failed`))),
   };
 }

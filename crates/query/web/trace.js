@@ -27,7 +27,7 @@ class TraceView {
     this.tab = params.get("tab") === "graph" ? "graph" : "waterfall";
     this.state = {
       line: ADJUSTED, zoom: null, collapsed: new Set(), selected: params.get("span"), found: null, focus: null,
-      critical: true, shadows: true, split: innerWidth < 800 ? 0.45 : 0.36, text: "",
+      critical: true, split: innerWidth < 800 ? 0.45 : 0.36, text: "",
     };
     this.keys = (event) => this.key(event);
     addEventListener("keydown", this.keys);
@@ -137,7 +137,8 @@ class TraceView {
         } } }), "Critical path"),
         button("Expand all", () => waterfall.collapseAll(false)), button("Collapse all", () => waterfall.collapseAll(true)),
         button("Next error", () => this.nextError(), { disabled: !trace.nodes.some((node) => node.error), title: "e" }),
-        button("Whole trace", () => waterfall.zoom(), { title: "0" })),
+        button("Whole trace", () => waterfall.zoom(), { title: "0" }),
+        h("small", { class: "keys" }, "↑ ↓ ← →  ·  / find  ·  e error  ·  0 whole trace")),
       skewNote(trace, state.line) ?? "",
       legend(trace, state.focus, (service) => {
         state.focus = service;

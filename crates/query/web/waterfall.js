@@ -2,8 +2,8 @@
 // that a trace of a hundred thousand spans scrolls like one of ten. Rows are kept while they stay visible
 // and drawn again only when something about all of them changes: zoom, time line, width.
 
-import { drag, h, hue, perFrame, tone, weight } from "./dom.js";
-import { duration, plural, ticks } from "./format.js";
+import { coloured, drag, h, perFrame, tone, weight } from "./dom.js";
+import { duration, nanos, offset, plural, ticks } from "./format.js";
 import { Minimap } from "./minimap.js";
 import { ancestors, segmentsOn, visibleRows } from "./model.js";
 
@@ -98,7 +98,7 @@ export class Waterfall {
     return h("div", {
       class: classes.filter(Boolean).join(" "), role: "row", id: `row-${node.index}`, "aria-rowindex": at + 1, "aria-level": node.depth + 1,
       "aria-selected": state.selected === node.id ? "true" : "false", "aria-expanded": node.children.length > 0 ? String(open) : undefined,
-      css: { transform: `translateY(${at * ROW}px)`, "--hue": hue(node.service) },
+      css: { transform: `translateY(${at * ROW}px)`, ...coloured(node.service) },
       on: { click: (event) => this.click(event, node) },
     }, this.label(node, open), this.bar(node));
   }
@@ -113,7 +113,7 @@ export class Waterfall {
       h("i", { class: "stripe" }),
       node.error && h("span", { class: "mark bad", title: "Its status is error" }, "!"),
       node.causeRank > 0 && h("span", { class: "mark cause", title: `Root cause number ${node.causeRank}` }, `#${node.causeRank}`),
-      worst && h("span", { class: `mark ${tone(worst.severity)}`, title: worst.message }, "▲"),
+      worst && h("span", { class: `mark fault ${tone(worst.severity)}`, title: worst.message }, "▲"),
       node.ghost ? h("em", {}, node.name) : [h("bdi", { class: "service" }, node.service), h("bdi", { class: "operation" }, node.name)],
       node.cycle && h("span", { class: "badge bad" }, "cycle"),
       !open && node.children.length > 0 && h("span", { class: "hidden-count" }, `+${node.end - node.index - 1}`));
@@ -136,19 +136,17 @@ export class Waterfall {
         parts.push(h("i", { class: "segment", css: { left: `${place(start)}%`, width: `${place(end) - place(start)}%` } }));
       }
     }
-    if (this.state.line === "adjusted" && this.state.shadows && !node.ghost) {
-      const shift = this.shift(node);
-      if (shift !== 0) {
-        const [start, end] = [place(from - shift), place(to - shift)];
-        parts.push(h("i", { class: "recorded", title: `Recorded ${duration(Math.abs(shift))} ${shift > 0 ? "earlier" : "later"}`, css: { left: `${start}%`, width: `${end - start}%` } }));
-      }
+    const shift = this.shift(node);
+    if (shift !== 0) {
+      const [start, end] = [place(from - shift), place(to - shift)];
+      parts.push(h("i", { class: "recorded", title: `Recorded ${duration(Math.abs(shift))} ${shift > 0 ? "earlier" : "later"}`, css: { left: `${start}%`, width: `${end - start}%` } }));
     }
     parts.push(h("i", { class: "bar", css: { left: `${left}%`, width: `${right - left}%` } }));
     for (const event of (node.span?.events ?? []).slice(0, 50)) {
-      const time = Number(BigInt(event.timeNs) - node.absolute[0]) + from;
+      const time = Number(nanos(event.timeNs) - node.absolute[0]) + from;
       if (time >= low && time <= high) parts.push(h("i", { class: `tick${event.name === "exception" ? " bad" : ""}`, title: event.name, css: { left: `${place(time)}%` } }));
     }
-    const text = node.ghost ? `named by ${plural(node.named.length, "span")}` : duration(to - from);
+    const text = node.ghost ? `named by ${plural(node.named.length, "span")}` : `${duration(to - from)}${shift === 0 ? "" : ` (moved ${offset(shift)})`}`;
     if (right < 82) parts.push(h("span", { class: "took", css: { left: `${Math.max(0, right)}%` } }, text));
     else if (left > 18) parts.push(h("span", { class: "took before", css: { right: `${100 - Math.min(100, left)}%` } }, text));
     else parts.push(h("span", { class: "took inside", css: { left: `${Math.max(0, left)}%` } }, text));
@@ -156,9 +154,9 @@ export class Waterfall {
     return box;
   }
 
-  // How far adjusting moved a span, on the common absolute scale, less how far it moved the whole trace.
+  // How far adjusting moved a span.
   shift(node) {
-    return node.adjusted[0] - node.raw[0];
+    return node.ghost || this.state.line !== "adjusted" ? 0 : Number(node.absolute[2] - node.absolute[0]);
   }
 
   // ---- selection and the tree
@@ -273,11 +271,14 @@ export class Waterfall {
   drawRuler() {
     const [low, high] = this.window;
     const wanted = Math.max(2, Math.floor(this.ruler.clientWidth / 110));
-    this.ruler.replaceChildren(...ticks(low, high, wanted).map((time) => {
-      const at = ((time - low) / (high - low)) * 100;
+    const share = (time) => ((time - low) / (high - low)) * 100;
+    const places = ticks(low, high, wanted);
+    this.space.style.setProperty("--grid-from", `${(share(places[0]) / 100) * this.ruler.clientWidth}px`);
+    this.space.style.setProperty("--grid", places.length > 1 ? `${((share(places[1]) - share(places[0])) / 100) * this.ruler.clientWidth}px` : "100%");
+    this.ruler.replaceChildren(...places.map((time) => {
+      const at = share(time);
       return h("span", { class: at > 94 ? "tick-end" : "", css: at > 94 ? { right: `${100 - at}%` } : { left: `${at}%` } }, duration(time));
     }));
-    this.space.style.setProperty("--grid", `${(ticks(low, high, wanted)[1] - ticks(low, high, wanted)[0]) / (high - low) * 100 || 100}%`);
   }
 
   // ---- the width of the names
