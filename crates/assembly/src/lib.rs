@@ -65,8 +65,10 @@
 //! ```
 
 mod config;
+pub mod invariants;
 pub mod judge;
 pub mod lifecycle;
+pub mod machine;
 mod shard;
 mod shards;
 mod span;

@@ -105,6 +105,11 @@ impl<S> Lifecycle<S> {
         true
     }
 
+    /// The spans that are not with the sealer, so that their payloads can be exchanged.
+    pub(crate) fn open_mut(&mut self) -> &mut [OpenSpan<S>] {
+        &mut self.open
+    }
+
     /// Where it is in its life.
     pub fn phase(&self) -> Phase {
         if self.sealing.is_some() {

@@ -8,7 +8,7 @@ use quorate_trace::TraceId;
 
 use crate::lifecycle::{Lifecycle, Phase, Shared};
 use crate::wheel::{Timer, Wheel};
-use crate::{Arrival, Cause, Config, Figures, Millis, OpenTrace};
+use crate::{Arrival, Cause, Config, Figures, Millis, OpenSpan, OpenTrace};
 
 /// Traces, and their timers.
 pub(crate) struct Shard<S> {
@@ -235,6 +235,26 @@ impl<S> Shard<S> {
             phase: open.life.phase(),
             spans: open.life.spans().cloned().collect(),
         })
+    }
+
+    /// Exchanges payloads of a trace that is not being sealed. What goes is returned, to be freed without
+    /// the lock.
+    pub(crate) fn exchange(
+        &mut self,
+        trace: &TraceId,
+        mut new: impl FnMut(&OpenSpan<S>) -> Option<S>,
+    ) -> Vec<S> {
+        let mut gone = Vec::new();
+        if let Some(open) = self.traces.get_mut(trace)
+            && open.life.phase() != Phase::Sealing
+        {
+            for span in open.life.open_mut() {
+                if let Some(payload) = new(span) {
+                    gone.push(std::mem::replace(&mut span.payload, payload));
+                }
+            }
+        }
+        gone
     }
 
     pub(crate) fn open_bytes(&self) -> u64 {

@@ -131,6 +131,11 @@ impl<S> Sealing<S> {
         &self.new
     }
 
+    /// When the first of its spans arrived.
+    pub fn began(&self) -> Millis {
+        self.taken.began
+    }
+
     /// Spans that collapsed with those of the store.
     pub fn duplicates(&self) -> usize {
         self.taken.spans.len() - self.new.len()
@@ -249,6 +254,16 @@ impl<S> Assembly<S> {
     /// there is room. What is in the log is safe, and what is refused will be sent again.
     pub fn is_full(&self) -> bool {
         self.held_bytes.load(Ordering::Relaxed) >= self.config.memory_bytes
+    }
+
+    /// Exchanges the payloads of a trace's spans for which `new` has another, unless the trace is with
+    /// the sealer. For a trace that waits for long and whose payloads keep more in memory than they should.
+    pub fn exchange(&self, trace: &TraceId, new: impl FnMut(&OpenSpan<S>) -> Option<S>) {
+        let gone = self.shards[self.shard_of(trace)]
+            .lock()
+            .exchange(trace, new);
+        // Freed here, without the lock.
+        drop(gone);
     }
 
     /// What is open; walks over all open traces.

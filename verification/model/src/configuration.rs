@@ -1,8 +1,8 @@
 //! The protocols that are checked here, each in several configurations.
 
 use crate::protocol::Bound;
-use crate::raft::{self, Scope};
-use crate::{CheckError, Options, Protocol, Report, check, explore};
+use crate::{CheckError, Options, Protocol, Report, Scope, check, explore};
+use crate::{assembly, raft, specimens};
 use std::io;
 use std::net::SocketAddr;
 
@@ -63,11 +63,23 @@ pub struct Registered {
 }
 
 /// Every protocol that is checked here; a new one adds its line.
-pub const PROTOCOLS: &[Registered] = &[Registered {
-    name: "raft",
-    promise: "one log on all nodes; clients see one object, whatever crashes",
-    configurations: |scope| boxed(raft::scope(scope)),
-}];
+pub const PROTOCOLS: &[Registered] = &[
+    Registered {
+        name: "raft",
+        promise: "one log on all nodes; clients see one object, whatever crashes",
+        configurations: |scope| boxed(raft::scope(scope)),
+    },
+    Registered {
+        name: "assembly",
+        promise: "no accepted span is lost or stored twice; a trace is called complete only if it is",
+        configurations: |scope| boxed(assembly::scope(scope)),
+    },
+    Registered {
+        name: "specimens",
+        promise: "designs that are known to be wrong: each must be refuted, by the property it is kept for",
+        configurations: |_| specimens::all(),
+    },
+];
 
 fn boxed<P: Protocol>(configurations: Vec<P>) -> Vec<Box<dyn Configuration>> {
     let boxed = |one| Box::new(one) as Box<dyn Configuration>;

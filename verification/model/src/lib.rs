@@ -7,7 +7,8 @@
 //! stateright's explorer for the same system.
 //!
 //! A [`Scenario`] is the short way to a protocol: nodes, scripts of clients, properties, and nothing to
-//! implement. [`PROTOCOLS`] lists the protocols that are checked here.
+//! implement. [`PROTOCOLS`] lists the protocols that are checked here, and [`specimens`] keeps designs that
+//! are known to be wrong, each with the property that it must break.
 //!
 //! # The system
 //!
@@ -52,6 +53,7 @@
 //! [`Cached`]). A `sometimes` property that is found shows that the bounds are wide enough for the
 //! thing it names. [`Report::complete`] tells whether the whole bounded space was explored.
 
+pub mod assembly;
 mod cached;
 mod check;
 mod configuration;
@@ -62,6 +64,8 @@ mod protocol;
 pub mod raft;
 mod report;
 mod scenario;
+mod scope;
+pub mod specimens;
 mod state;
 mod step;
 mod summary;
@@ -78,6 +82,7 @@ pub use properties::{BACKED, CRASH_LOSES, NO_FAILURE, RECOVERS};
 pub use protocol::{Bound, Bounds, Expectation, Property, Protocol, Request};
 pub use report::{PropertyReport, Report, Stop, Verdict, to_junit};
 pub use scenario::{History, Scenario, Seen};
+pub use scope::Scope;
 pub use state::{Envelope, Node, Spent, State, Up};
 pub use step::Action;
 pub use summary::{Summary, write_diagrams};

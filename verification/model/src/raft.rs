@@ -13,8 +13,9 @@ mod clients;
 mod properties;
 mod scopes;
 
+pub use crate::Scope;
 pub use clients::{Clients, Digits, Op};
-pub use scopes::{Scope, scope};
+pub use scopes::scope;
 
 use crate::{Bounds, Node, Property, Protocol, Request, State, Up};
 use clients::Client;

@@ -91,6 +91,10 @@ pub enum Verdict {
     NotFound,
     /// The search ended before it could tell.
     Undecided,
+    /// There is a counterexample, and there must be one: the protocol is a specimen.
+    Refuted,
+    /// There is no counterexample where there must be one.
+    Survived,
 }
 
 impl Verdict {
@@ -102,7 +106,16 @@ impl Verdict {
             Verdict::Found => "found",
             Verdict::NotFound => "not found",
             Verdict::Undecided => "undecided",
+            Verdict::Refuted => "refuted as expected",
+            Verdict::Survived => "not refuted",
         }
+    }
+}
+
+impl Verdict {
+    /// Whether it is the verdict that a property should get.
+    pub fn is_as_it_should_be(self) -> bool {
+        matches!(self, Verdict::Holds | Verdict::Found | Verdict::Refuted)
     }
 }
 
@@ -112,11 +125,12 @@ impl Report {
         self.stopped.is_none()
     }
 
-    /// Whether everything that must hold holds, and everything that must be reachable was reached.
+    /// Whether everything that must hold holds, everything that must be reachable was reached, and a
+    /// specimen was refuted.
     pub fn passed(&self) -> bool {
         self.properties
             .iter()
-            .all(|property| matches!(property.verdict, Verdict::Holds | Verdict::Found))
+            .all(|property| property.verdict.is_as_it_should_be())
     }
 
     /// The violated properties.
@@ -178,7 +192,7 @@ fn suite(out: &mut String, report: &Report) {
         out,
         "  <testsuite name=\"{name}\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\" time=\"{:.3}\">",
         report.properties.len(),
-        count(&[Verdict::Violated, Verdict::NotFound]),
+        count(&[Verdict::Violated, Verdict::NotFound, Verdict::Survived]),
         count(&[Verdict::Undecided]),
         report.seconds,
     );
@@ -205,9 +219,9 @@ fn case(out: &mut String, suite: &str, property: &PropertyReport) {
     );
     let text = property.verdict.text();
     let _ = match property.verdict {
-        Verdict::Holds | Verdict::Found => writeln!(out, "/>"),
+        Verdict::Holds | Verdict::Found | Verdict::Refuted => writeln!(out, "/>"),
         Verdict::Undecided => writeln!(out, "><skipped message=\"{text}\"/></testcase>"),
-        Verdict::Violated | Verdict::NotFound => {
+        Verdict::Violated | Verdict::NotFound | Verdict::Survived => {
             let trace = property.trace.as_ref().map(Trace::to_string);
             let trace = trace.unwrap_or_default();
             let trace = xml::escape(&trace);

@@ -109,9 +109,10 @@ fn verdict(report: &Report) -> String {
     };
     match report.stopped {
         None if report.passed() => "passed".to_owned(),
+        Some(Stop::Violation) if report.passed() => Verdict::Refuted.text().to_owned(),
         Some(stop) if stop != Stop::Violation => format!("undecided: {}", stop.text()),
         _ => {
-            let failures = [Verdict::Violated, Verdict::NotFound].map(named);
+            let failures = [Verdict::Violated, Verdict::NotFound, Verdict::Survived].map(named);
             let failures: Vec<_> = failures.into_iter().flatten().collect();
             format!("FAILED: {}", failures.join(", "))
         }
@@ -146,7 +147,7 @@ fn over_all(reports: &[Report], name: &str) -> String {
     let of = |report: &Report| report.property(name).map(|property| property.verdict);
     let having = reports.iter().filter_map(of).count();
     let mut parts = Vec::new();
-    for verdict in [Verdict::Holds, Verdict::Found] {
+    for verdict in [Verdict::Holds, Verdict::Found, Verdict::Refuted] {
         let count = reports.iter().filter(|r| of(r) == Some(verdict)).count();
         if count > 0 {
             parts.push(match having {
@@ -155,7 +156,12 @@ fn over_all(reports: &[Report], name: &str) -> String {
             });
         }
     }
-    for verdict in [Verdict::Violated, Verdict::NotFound, Verdict::Undecided] {
+    for verdict in [
+        Verdict::Violated,
+        Verdict::NotFound,
+        Verdict::Survived,
+        Verdict::Undecided,
+    ] {
         let at = reports.iter().filter(|r| of(r) == Some(verdict));
         let at: Vec<_> = at.map(|report| report.protocol.as_str()).collect();
         if verdict == Verdict::Undecided && at.len() > 1 {

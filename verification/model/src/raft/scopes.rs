@@ -1,20 +1,9 @@
 //! The bounds within which Raft is checked.
 
 use super::{Limits, Op, RaftModel};
+use crate::Scope;
 use quorate_machine::NodeId;
 use quorate_raft::{Durable, Entry, Index, Log, Payload, SessionId, Term};
-
-/// How much of the state space a check explores.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scope {
-    /// Some twenty seconds.
-    #[default]
-    Quick,
-    /// A few minutes.
-    Ci,
-    /// An hour.
-    Deep,
-}
 
 impl Default for Limits {
     /// Three nodes, two terms, one command, and a network and disks that do nothing bad.

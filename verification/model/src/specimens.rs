@@ -1,0 +1,107 @@
+//! Designs that are known to be wrong, kept alive so that it is seen why: each is a small machine of its
+//! own, checked like any protocol, and must break the one property it is kept for. A check that refutes
+//! it has passed; one that does not has lost its sight.
+
+pub mod expiring_lock;
+pub mod hasty_completion;
+
+use crate::protocol::Bound;
+use crate::{CheckError, Configuration, Options, Protocol, Report, Verdict, check, explore};
+use std::io;
+use std::net::SocketAddr;
+
+/// All specimens.
+pub fn all() -> Vec<Box<dyn Configuration>> {
+    vec![
+        Box::new(hasty_completion::specimen()),
+        Box::new(expiring_lock::specimen()),
+    ]
+}
+
+/// A protocol that must break a property.
+pub struct Specimen<P> {
+    /// The protocol.
+    pub protocol: P,
+    /// The property that it must break.
+    pub breaks: &'static str,
+}
+
+impl<P: Protocol> Configuration for Specimen<P> {
+    fn title(&self) -> &str {
+        self.protocol.title()
+    }
+
+    fn limits(&self) -> Vec<Bound> {
+        self.protocol.limits()
+    }
+
+    fn check(self: Box<Self>, options: Options) -> Result<Report, CheckError> {
+        let breaks = self.breaks;
+        check(self.protocol, options).map(|report| turned(report, breaks))
+    }
+
+    fn explore(
+        self: Box<Self>,
+        address: SocketAddr,
+        ready: Box<dyn FnOnce(SocketAddr)>,
+    ) -> io::Result<()> {
+        explore(self.protocol, address, ready)
+    }
+}
+
+/// Turns the verdict on the property that must break. The search ends there, so what it left undecided
+/// says nothing; what else is violated stays a failure.
+fn turned(mut report: Report, breaks: &str) -> Report {
+    let refuted = report.violations().any(|property| property.name == breaks);
+    for property in &mut report.properties {
+        if property.name == breaks {
+            property.verdict = match property.verdict {
+                Verdict::Violated => Verdict::Refuted,
+                Verdict::Holds => Verdict::Survived,
+                undecided => undecided,
+            };
+        }
+    }
+    if refuted {
+        let properties = &mut report.properties;
+        properties.retain(|property| property.verdict != Verdict::Undecided);
+    }
+    report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Scenario;
+
+    fn refuted(specimen: impl Configuration + 'static) -> Option<usize> {
+        let report = Box::new(specimen).check(Options::default()).unwrap();
+        assert!(report.passed(), "{report:?}");
+        let mut properties = report.properties.iter();
+        properties.find(|p| p.verdict == Verdict::Refuted)?.length
+    }
+
+    #[test]
+    fn every_specimen_is_refuted_as_shortly_as_can_be() {
+        assert_eq!(refuted(hasty_completion::specimen()), Some(3));
+        assert_eq!(refuted(expiring_lock::specimen()), Some(9));
+    }
+
+    #[test]
+    fn what_mends_them_holds() {
+        let check = |one: Scenario<_>| check(one, Options::default()).unwrap();
+        assert!(check(expiring_lock::scenario(true)).passed());
+    }
+
+    #[test]
+    fn a_specimen_that_survives_is_a_failure() {
+        let mended = Specimen {
+            protocol: expiring_lock::scenario(true),
+            breaks: expiring_lock::PERSISTED_ONCE,
+        };
+        let report = Box::new(mended).check(Options::default()).unwrap();
+        assert!(!report.passed());
+        let property = report.property(expiring_lock::PERSISTED_ONCE).unwrap();
+        assert_eq!(property.verdict, Verdict::Survived);
+    }
+}
