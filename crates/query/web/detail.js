@@ -65,11 +65,12 @@ function times(node) {
   const [start, end, adjustedStart, adjustedEnd] = node.absolute;
   const moved = adjustedStart !== start || adjustedEnd !== end;
   const row = (label, from, to) => h("tr", {}, h("th", { scope: "row" }, label), h("td", {}, moment(from, true)), h("td", {}, moment(to, true)));
-  return section("Times", undefined,
+  return section("Times", undefined, [
     h("div", { class: "scroll-x" }, h("table", { class: "times" },
       h("thead", {}, h("tr", {}, h("td", {}), h("th", { scope: "col" }, "Start"), h("th", { scope: "col" }, "End"))),
       h("tbody", {}, row("recorded", start, end), moved && row("adjusted", adjustedStart, adjustedEnd)))),
-    moved && h("p", { class: "small" }, `Moved by ${offset(Number(adjustedStart - start))}: the clock of ${node.service || "its host"} is estimated to be off.`));
+    moved && h("p", { class: "small" }, `Moved by ${offset(Number(adjustedStart - start))}: the clock of ${node.service || "its host"} is estimated to be off.`),
+  ], moved);
 }
 
 function attributes(title, values, open) {
@@ -100,7 +101,7 @@ function events(node) {
   if (all.length === 0) return null;
   return section("Events", all.length, h("ol", { class: "events" }, all.slice(0, 200).map((event) => h("li", {},
     h("div", {}, h("b", {}, event.name), h("small", {}, ` ${offset(Number(nanos(event.timeNs) - node.absolute[0]))} from the start`)),
-    Object.keys(event.attributes ?? {}).length > 0 && pairs(event.attributes)))), true);
+    Object.keys(event.attributes ?? {}).length > 0 && pairs(event.attributes)))));
 }
 
 function links(trace, span) {
@@ -109,12 +110,10 @@ function links(trace, span) {
   return section("Links", all.length, h("ul", { class: "plain" }, all.slice(0, 200).map((link) => h("li", {},
     link.traceId === trace.id ? h("code", {}, `span ${link.spanId}`)
       : h("a", { href: `#/trace/${encodeURIComponent(link.traceId)}?span=${encodeURIComponent(link.spanId)}` }, `span ${short(link.spanId)}… of trace ${short(link.traceId)}…`),
-    Object.keys(link.attributes ?? {}).length > 0 && pairs(link.attributes)))), true);
+    Object.keys(link.attributes ?? {}).length > 0 && pairs(link.attributes)))));
 }
 
-function section(title, number, ...content) {
-  const open = content[content.length - 1] !== false;
-  if (typeof content[content.length - 1] === "boolean") content.pop();
+function section(title, number, content, open = true) {
   return h("details", { open }, h("summary", {}, title, number !== undefined && h("small", {}, ` ${count(number)}`)), content);
 }
 

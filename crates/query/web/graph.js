@@ -26,6 +26,7 @@ export class Graph {
       button("+", () => this.zoomBy(1.3), { "aria-label": "Closer" }), button("−", () => this.zoomBy(1 / 1.3), { "aria-label": "Farther" }),
       button("Fit", () => this.fit())));
     edges.forEach((edge, at) => this.drawEdge(edge, this.placed.routes[at]));
+    for (const edge of edges) if (edge.text) this.stage.append(edge.text); // Above every line.
     for (const node of nodes) this.drawNode(node);
     this.watcher = new ResizeObserver(() => this.shown || this.fit());
     this.watcher.observe(this.element);
@@ -59,7 +60,7 @@ export class Graph {
       const at = Math.max(1, Math.floor(points.length / 2));
       const x = (points[at - 1].x + points[at].x) / 2;
       const y = (points[at - 1].y + points[at].y) / 2;
-      group.append(svg("text", { class: "edge-label", x, y: y - 5, "text-anchor": "middle" }, edge.label));
+      edge.text = svg("text", { class: "edge-label", x, y: y - 5, "text-anchor": "middle" }, edge.label);
     }
     edge.element = group;
     this.stage.append(group);
@@ -86,6 +87,7 @@ export class Graph {
     for (const edge of this.edges) {
       const lit = !classOf || (classOf(edge.from) !== "apart" && classOf(edge.to) !== "apart");
       edge.element.classList.toggle("unlit", !lit);
+      edge.text?.classList.toggle("unlit", !lit);
     }
   }
 
