@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 use crate::support::{EXPORT, HttpAnswer, PROTOBUF, Server, framed, message};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const END_HEADERS: u8 = 4;
+const RST_STREAM: u8 = 3;
 const PING: u8 = 6;
 const HEADERS: u8 = 1;
 const CONTINUATION: u8 = 9;
@@ -144,32 +146,18 @@ async fn slow_readers() {
 #[tokio::test]
 async fn rapid_reset() {
     let server = Server::start(Limits::default()).await;
-    let (client, connection) = h2::client::handshake(server.connect().await).await.unwrap();
-    tokio::spawn(connection);
-    let mut client = client.ready().await.unwrap();
-    let mut ended = false;
-    for _ in 0..20_000 {
-        let request = Request::post(format!("http://x{EXPORT}"));
-        let request = request
-            .header("content-type", "application/grpc")
-            .body(())
-            .unwrap();
-        match client.send_request(request, false) {
-            Ok((_, mut body)) => body.send_reset(h2::Reason::CANCEL),
-            Err(_) => {
-                ended = true;
-                break;
-            }
-        }
-        match client.ready().await {
-            Ok(ready) => client = ready,
-            Err(_) => {
-                ended = true;
-                break;
-            }
-        }
-    }
-    assert!(ended, "the connection is closed");
+    // CVE-2023-44487: requests that are taken back at once, many in one packet. The header block is
+    // POST, http and the path "/" from HPACK's static table.
+    let request_and_reset = |number: u32| {
+        let stream = 2 * number + 1;
+        let begun = frame(HEADERS, END_HEADERS, stream, b"\x83\x86\x84");
+        [begun, frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
+    };
+    let packets = (0..1000).map(|packet| {
+        let numbers = packet * 100..(packet + 1) * 100;
+        numbers.flat_map(request_and_reset).collect()
+    });
+    assert!(flood(&server, packets).await, "the connection is closed");
     server.assert_serves().await;
 }
 

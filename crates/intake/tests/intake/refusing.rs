@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use quorate_intake::{Limits, Outcome, Refusal, Transport};
 use tokio::io::AsyncReadExt;
 use tokio::sync::Notify;
@@ -23,11 +25,13 @@ async fn full_queues_are_told_with_the_time_to_try_again() {
     let server = refusing(Refusal::Busy { retry_after }).await;
     let answer = server.grpc(&[], &framed(&message("a"))).await;
     assert_eq!(answer.code, 8);
-    // RetryInfo of 2.5 s in google.rpc.Status, in base64.
     assert!(answer.has_retry_info());
     let details = answer.headers["grpc-status-details-bin"].as_bytes();
-    let details = String::from_utf8_lossy(details);
-    assert!(details.ends_with("EgkKBwgCEIDKte4B"), "{details}");
+    let details = STANDARD_NO_PAD.decode(details).unwrap();
+    let name = b"type.googleapis.com/google.rpc.RetryInfo";
+    assert!(details.windows(name.len()).any(|window| window == name));
+    // RetryInfo { retry_delay: Duration { seconds: 2, nanos: 500_000_000 } }
+    assert!(details.ends_with(b"\x0a\x08\x08\x02\x10\x80\xca\xb5\xee\x01"));
 
     let answer = server.post(PROTOBUF, &message("a")).await;
     assert_eq!(answer.status, 429);
