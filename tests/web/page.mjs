@@ -42,6 +42,12 @@ walk("search", async (page) => {
   assert.equal(await page.locator(".scatter .point").count(), found);
 }, { picture: "search" });
 
+walk("search: long names", async (page) => {
+  await search(page, { errors: "true" });
+  await seen(page, ".results", "<img src=x onerror=");
+  await fits(page);
+}, { picture: "search-errors" });
+
 walk("search: filters", async (page) => {
   await search(page, { verdict: "incomplete" });
   assert.deepEqual(await titles(page), ["web-frontendGET /orders"]);
@@ -153,6 +159,7 @@ walk("five thousand spans", async (page) => {
   await page.mouse.move(ruler.x + ruler.width * 0.5, ruler.y + 10, { steps: 4 });
   await page.mouse.up();
   await page.waitForFunction(() => parseFloat(document.querySelector(".veil").style.width) > 20);
+  await page.locator(".row .took:not(.inside)").first().waitFor(); // What begins in the interval is shown.
 }, { picture: "large" });
 
 walk("causal graph", async (page) => {
@@ -225,8 +232,7 @@ walk("a trace that is not there", async (page) => {
 
 walk("a small screen", async (page) => {
   await open(page, at(traces.failing));
-  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  assert.ok(overflow <= 0, `the page is ${overflow} pixels wider than the screen`);
+  await fits(page);
 }, { picture: "small", viewport: { width: 400, height: 800 } });
 
 for (const [name, hash] of [["search", `#/search?tags=test.run%3D${run}`], ["trace", at(traces.failing)], ["graph", at(traces.failing, "?tab=graph")], ["services", "#/services"], ["live", "#/live"]]) {
@@ -251,6 +257,11 @@ async function search(page, conditions) {
   await page.goto(`${base}/#/search?${new URLSearchParams({ tags: `test.run=${run}`, ...conditions })}`);
   await (await answered).finished();
   await page.locator(".results:not([aria-busy]) > *").first().waitFor();
+}
+
+async function fits(page) {
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(overflow <= 0, `the page is ${overflow} pixels wider than the screen`);
 }
 
 const titles = (page) => page.locator(".result-name").allTextContents();

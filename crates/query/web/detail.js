@@ -64,10 +64,12 @@ function findings(trace, node) {
 function times(node) {
   const [start, end, adjustedStart, adjustedEnd] = node.absolute;
   const moved = adjustedStart !== start || adjustedEnd !== end;
-  const row = (label, from, to) => h("tr", {}, h("th", { scope: "row" }, label), h("td", {}, moment(from, true)), h("td", {}, moment(to, true)));
+  // Days are told by the heading; the whole of it is where somebody points.
+  const cell = (time) => h("td", { title: `${moment(time, true)}, ${time} ns` }, moment(time, true).slice(11));
+  const row = (label, from, to) => h("tr", {}, h("th", { scope: "row" }, label), cell(from), cell(to));
   return section("Times", undefined, [
     h("div", { class: "scroll-x" }, h("table", { class: "times" },
-      h("thead", {}, h("tr", {}, h("td", {}), h("th", { scope: "col" }, "Start"), h("th", { scope: "col" }, "End"))),
+      h("thead", {}, h("tr", {}, h("td", {}, moment(start, true).slice(0, 10)), h("th", { scope: "col" }, "Start"), h("th", { scope: "col" }, "End"))),
       h("tbody", {}, row("recorded", start, end), moved && row("adjusted", adjustedStart, adjustedEnd)))),
     moved && h("p", { class: "small" }, `Moved by ${offset(Number(adjustedStart - start))}: the clock of ${node.service || "its host"} is estimated to be off.`),
   ], moved);

@@ -198,7 +198,7 @@ function result(trace, longest) {
 
 // Durations over time: outliers are seen at a glance, and clicked.
 function scatter(traces) {
-  const [width, height, left, bottom] = [1000, 150, 64, 22];
+  const [width, height, left, bottom] = [1000, 150, 76, 22];
   const starts = traces.map((trace) => Number(nanos(trace.startNs) / 1000n) / 1000);
   const [from, to] = [Math.min(...starts), Math.max(...starts)];
   const lengths = traces.map((trace) => Math.max(1, Number(trace.durationNs)));

@@ -235,6 +235,18 @@ export class Waterfall {
     if (from === undefined || to - from < narrowest || (from <= low && to >= high)) this.state.zoom = null;
     else this.state.zoom = [Math.max(low, from), Math.min(high, to)];
     this.refresh();
+    if (this.state.zoom) this.showZoomed();
+  }
+
+  // Scrolls to what begins in the interval, unless some of it is on the screen already.
+  showZoomed() {
+    const [from, to] = this.state.zoom;
+    const begins = (node) => node[this.state.line][0] >= from && node[this.state.line][0] <= to;
+    const first = Math.floor(this.scroller.scrollTop / ROW);
+    const last = first + Math.floor(this.scroller.clientHeight / ROW);
+    if (this.rows.slice(first, last).some(begins)) return;
+    const node = this.rows.find(begins);
+    if (node) this.scrollTo(node, true);
   }
 
   wheel(event) {
