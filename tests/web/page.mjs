@@ -13,7 +13,7 @@ import { join } from "node:path";
 
 import { chromium } from "playwright-core";
 
-import { makeTraces, send } from "./traces.mjs";
+import { makeTraces, post, send, unfinished } from "./traces.mjs";
 
 const SEALED_WITHIN_MS = 120_000;
 const [base, pictures, otlp] = arguments_();
@@ -127,6 +127,19 @@ walk("a missing parent", async (page) => {
   await page.locator(".verdict button").click();
   await seen(page, ".detail", "Missing span", traces.missing.missing, "orders: list orders", "pricing: quote");
 }, { picture: "missing-parent" });
+
+walk("an open trace is followed until it is sealed", async (page) => {
+  const trace = unfinished(run);
+  await post(trace.first, otlp);
+  await open(page, at(trace));
+  await seen(page, ".verdict.calm", "Open", "1 span so far", "1 parent not here yet");
+  await page.locator(".row", { hasText: "work" }).click();
+  await post(trace.last, otlp);
+  await page.locator(".verdict.good").waitFor({ timeout: SEALED_WITHIN_MS });
+  await seen(page, ".verdict", "Complete: 2 spans");
+  assert.equal(await page.locator(".row.is-ghost").count(), 0);
+  await seen(page, ".detail h2", "work"); // What was chosen stays chosen.
+}, { picture: "followed" });
 
 walk("clocks that disagree", async (page) => {
   await open(page, at(traces.skewed));

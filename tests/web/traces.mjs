@@ -117,6 +117,15 @@ function hostile(run) {
   return trace;
 }
 
+/** A trace whose root comes in a second request, for the page to follow. */
+export function unfinished(run) {
+  const trace = new Trace(run, 1000);
+  const root = trace.span(null, "gate", "GET /slow", "server", 0, 900);
+  trace.span(root, "worker", "work", "internal", 5, 800);
+  const [last, first] = [...trace.requests()];
+  return Object.assign(trace, { first, last });
+}
+
 /** All of them, by what they are. */
 export function makeTraces() {
   const run = hex(6);
@@ -127,9 +136,12 @@ export function makeTraces() {
 
 /** Sends a trace to an OTLP/HTTP endpoint. */
 export async function send(trace, endpoint) {
-  for (const request of trace.requests()) {
-    const response = await fetch(`${endpoint}/v1/traces`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(request) });
-    const body = await response.json();
-    if (!response.ok || body.partialSuccess?.rejectedSpans > 0) throw new Error(`OTLP: ${response.status} ${JSON.stringify(body)}`);
-  }
+  for (const request of trace.requests()) await post(request, endpoint);
+}
+
+/** Sends one request. */
+export async function post(request, endpoint) {
+  const response = await fetch(`${endpoint}/v1/traces`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(request) });
+  const body = await response.json();
+  if (!response.ok || body.partialSuccess?.rejectedSpans > 0) throw new Error(`OTLP: ${response.status} ${JSON.stringify(body)}`);
 }

@@ -35,7 +35,7 @@ function spanBody(trace, node, actions) {
     span.statusMessage && h("p", { class: `note ${node.error ? "bad" : ""}` }, span.statusMessage),
     facts([
       ["Duration", [duration(took), took > 0 && node.children.length > 0 && h("small", {}, ` of it ${duration(own)} its own`)]],
-      ["Starts", [`${duration(node.adjusted[0])} into the trace`]],
+      ["Starts", node.adjusted[0] > 0 ? `${duration(node.adjusted[0])} into the trace` : "with the trace"],
       ["Kind", node.kind || "unspecified"],
       ["Status", span.status ?? "unset"],
       ["Critical path", node.segments.length > 0 ? duration(node.segments.reduce((sum, [from, to]) => sum + to - from, 0)) : node.critical ? "on it" : "not on it"],

@@ -81,7 +81,7 @@ class TraceView {
     const scroll = this.waterfall?.scroller.scrollTop ?? 0;
     this.waterfall = new Waterfall(this.state, (node) => this.selected(node));
     this.side = h("div", { class: "side", hidden: true });
-    this.body = h("div", { class: "trace-body" });
+    this.body = h("div", { class: "trace-body", role: "tabpanel" });
     this.tools = h("div", { class: "tools" });
     const reveal = (node) => this.reveal(node);
     this.root.replaceChildren(h("div", { class: "trace" },
@@ -95,6 +95,7 @@ class TraceView {
 
   show(tab) {
     this.tab = tab;
+    this.body.setAttribute("aria-labelledby", `tab-${tab}`);
     for (const [name] of TABS) document.getElementById(`tab-${name}`).setAttribute("aria-selected", String(name === tab));
     if (tab === "graph") {
       this.graph ??= new CausalGraph(this.trace, this.state, (node) => this.selected(node));

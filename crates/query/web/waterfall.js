@@ -26,7 +26,7 @@ export class Waterfall {
     this.mark = h("div", { class: "zoom-mark", hidden: true });
     this.divider = h("div", { class: "divider", role: "separator", "aria-orientation": "vertical", tabindex: "0",
       "aria-label": "Width of the names", on: { pointerdown: (event) => this.resizeByDrag(event), keydown: (event) => this.resizeByKey(event) } });
-    this.space = h("div", { class: "rows" });
+    this.space = h("div", { class: "rows", role: "rowgroup" });
     this.scroller = h("div", { class: "scroller", role: "treegrid", tabindex: "0", "aria-label": "Spans", on: {
       scroll: this.redraw, keydown: (event) => this.key(event), wheel: (event) => this.wheel(event) } }, this.space);
     this.head = h("div", { class: "wf-head" }, h("div", { class: "wf-label" }, "Service and operation"), this.ruler);
