@@ -175,7 +175,8 @@ function ordered(traces, sort) {
 const address = (trace) => `#/trace/${encodeURIComponent(trace.traceId)}`;
 
 function result(trace, longest) {
-  const { completeness = {}, services = [], faults = [] } = trace;
+  const { completeness = {}, services = [] } = trace;
+  const faults = [...(trace.faults ?? [])].sort((a, b) => weight(b.severity) - weight(a.severity));
   const share = Math.max(0.4, (Number(trace.durationNs) / longest) * 100);
   const bad = trace.errors > 0;
   return h("article", { class: `result${bad ? " has-errors" : ""}` },
