@@ -1,12 +1,9 @@
 //! Members as processes.
 
-mod process;
-
-pub use process::Ended;
-
 use crate::binary;
+pub use crate::process::Ended;
+use crate::process::{Process, free_addresses};
 use crate::wait::{eventually, until};
-use process::{Process, free_addresses};
 use quorate_kv::proto::StatusResponse;
 use quorate_kv::{Client, ClientOptions};
 use rustix::process::Signal;
@@ -173,7 +170,9 @@ impl Cluster {
 
     /// Starts member `id` in its configuration, on whatever disk it has.
     pub fn start_member(&mut self, id: u32) {
-        let process = Process::start(&self.config(id), &self.log_path(id));
+        let mut command = Cluster::quorate();
+        command.arg("node").arg("--config").arg(self.config(id));
+        let process = Process::start(&mut command, &self.log_path(id));
         let before = self.member_mut(id).process.replace(process);
         assert!(before.is_none(), "member {id} runs already");
     }

@@ -9,11 +9,15 @@
 //! - [`load`]: writers that remember what was acknowledged, and [`history`]: clients that record
 //!   what they asked and were answered.
 //! - [`linearizability`]: whether such a record has an order that explains it.
+//! - [`collector`]: a trace collector as a process, and [`spans`] for it.
 //! - [`wait`]: nothing sleeps and hopes; what is expected is waited for, with a deadline.
 
 pub mod binary;
 pub mod cluster;
+pub mod collector;
 pub mod history;
 pub mod linearizability;
 pub mod load;
+mod process;
+pub mod spans;
 pub mod wait;

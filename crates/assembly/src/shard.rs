@@ -233,6 +233,7 @@ impl<S> Shard<S> {
         let open = self.traces.get(trace)?;
         Some(OpenTrace {
             phase: open.life.phase(),
+            began: open.life.began(),
             spans: open.life.spans().cloned().collect(),
         })
     }

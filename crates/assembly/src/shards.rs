@@ -70,6 +70,8 @@ pub struct Sealing<S> {
 pub struct OpenTrace<S> {
     /// Where it is in its life.
     pub phase: Phase,
+    /// When the first of its spans arrived.
+    pub began: Millis,
     /// Its spans that are not known to be stored.
     pub spans: Vec<OpenSpan<S>>,
 }

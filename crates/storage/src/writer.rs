@@ -19,6 +19,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A round is not made longer once it has this many bytes, so that its buffer stays small and the
 /// first batch in it does not wait for long.
@@ -71,10 +72,13 @@ impl Queue {
         }
         let batch = waiting.retention.queue(job.group);
         job.batch = batch;
+        let before = waiting.bytes;
         waiting.bytes += job.bytes;
         waiting.jobs.push_back(job);
-        // Later ones find the writer awake already, or busy: it looks again before it sleeps.
-        if waiting.jobs.len() == 1 {
+        // Later ones find the writer awake already, or busy: it looks again before it sleeps. One that waits
+        // for others to come is told when there is enough for a round.
+        let is_enough = before < ROUND_BYTES && waiting.bytes >= ROUND_BYTES;
+        if waiting.jobs.len() == 1 || is_enough {
             self.changed.notify_one();
         }
         Ok(batch)
@@ -105,11 +109,19 @@ impl Queue {
     }
 
     /// Moves all that waits into `jobs`, which is empty; waits until there is a job, or files are to be
-    /// deleted. False at the end.
-    fn take(&self, jobs: &mut VecDeque<Job>) -> bool {
+    /// deleted. Before `earliest` it waits for more jobs, unless there is enough for a round. False at the
+    /// end.
+    fn take(&self, jobs: &mut VecDeque<Job>, earliest: Option<Instant>) -> bool {
         let mut waiting = self.waiting.lock();
         while waiting.jobs.is_empty() && !waiting.closed && !waiting.retention.is_due() {
             self.changed.wait(&mut waiting);
+        }
+        if let Some(earliest) = earliest {
+            while waiting.bytes < ROUND_BYTES && !waiting.closed {
+                if self.changed.wait_until(&mut waiting, earliest).timed_out() {
+                    break;
+                }
+            }
         }
         std::mem::swap(&mut waiting.jobs, jobs);
         !jobs.is_empty() || !waiting.closed
@@ -170,7 +182,10 @@ impl Writer {
 
     fn write_rounds(&mut self) -> io::Result<()> {
         let mut jobs = VecDeque::new();
-        while self.shared.queue.take(&mut jobs) {
+        let interval = self.shared.options.commit_interval;
+        let mut earliest = None;
+        while self.shared.queue.take(&mut jobs, earliest) {
+            earliest = (!interval.is_zero()).then(|| Instant::now() + interval);
             while !jobs.is_empty() {
                 self.write_some(&mut jobs)?;
             }

@@ -4,6 +4,8 @@
 // What helpers of tests unwrap fails the test, as it should; what they print is shown if it fails.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod collector;
+mod collector_crashes;
 mod commands;
 mod configuration;
 mod crashes;

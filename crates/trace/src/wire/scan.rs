@@ -19,6 +19,14 @@ pub struct Limits {
     pub nesting: u32,
 }
 
+impl Limits {
+    /// As much as any protobuf decoder takes: for what was accepted before.
+    pub const NONE: Limits = Limits {
+        attributes: u32::MAX,
+        nesting: PROST_DEPTH,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {

@@ -1,6 +1,5 @@
 //! One process, and the addresses that it needs.
 
-use super::Cluster;
 use crate::wait::eventually;
 use rand::Rng;
 use rustix::process::{Pid, Signal, kill_process};
@@ -8,7 +7,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// Below the range that systems take the ports of outgoing connections from (32768 on Linux): the port of
 /// a member that is down is then not taken by a connection before it returns.
@@ -22,31 +21,32 @@ pub struct Ended {
 }
 
 /// A process that is killed when it is dropped.
-pub(super) struct Process(RefCell<Child>);
+pub(crate) struct Process(RefCell<Child>);
 
 impl Process {
-    /// Starts a member whose log is appended to the file at `log`.
-    pub(super) fn start(config: &Path, log: &Path) -> Self {
+    /// Starts a command whose log is appended to the file at `log`.
+    pub(crate) fn start(command: &mut Command, log: &Path) -> Self {
         let log = File::options().create(true).append(true).open(log);
-        let child = Cluster::quorate()
-            .arg("node")
-            .arg("--config")
-            .arg(config)
+        let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log.expect("a member's log can be opened"))
+            .stderr(log.expect("a log can be opened"))
             .spawn();
         Process(RefCell::new(child.expect("the binary can be run")))
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.0.borrow().id()).ok();
         let pid = pid.and_then(Pid::from_raw).expect("a process has an id");
         kill_process(pid, signal).expect("a child that was not waited for can be signalled");
     }
 
-    pub(super) fn runs(&mut self) -> bool {
+    pub(crate) fn runs(&mut self) -> bool {
         self.exit().is_none()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.borrow().id()
     }
 
     fn exit(&self) -> Option<Ended> {
@@ -56,7 +56,7 @@ impl Process {
         Some(Ended { code })
     }
 
-    pub(super) async fn ended(self) -> Ended {
+    pub(crate) async fn ended(self) -> Ended {
         eventually("the process ends", || async { self.exit() }).await
     }
 }
@@ -71,7 +71,7 @@ impl Drop for Process {
 }
 
 /// Pairs of addresses on which nobody listens now.
-pub(super) fn free_addresses<const N: usize>() -> [[String; 2]; N] {
+pub(crate) fn free_addresses<const N: usize>() -> [[String; 2]; N] {
     // Held until all are found, so that none is found twice.
     let mut held = Vec::new();
     let mut address = || {

@@ -1,0 +1,250 @@
+//! The way of a span: from a request through the log into assembly.
+//!
+//! A request is one record of the log, the bytes as they came. When they are durable its spans enter
+//! assembly, and the client is answered. Both happen in a task of their own: a client that goes away does
+//! not take its spans along.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use parking_lot::{Mutex, RwLock};
+use quorate_analysis::{History, Patterns};
+use quorate_assembly::{Assembly, Millis};
+use quorate_intake::{Refusal, Sink, Transport};
+use quorate_query::{ServiceGraph, SpanMetrics};
+use quorate_storage::{GroupId, RecordLog};
+use quorate_trace::wire::{Batch, Limits};
+use quorate_trace_store::TraceStore;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::config::{Acknowledge, Config};
+use crate::disk::Room;
+use crate::export::Exports;
+use crate::held::{Held, Part};
+use crate::metrics::{Metrics, count};
+use crate::positions::Positions;
+use crate::telemetry::{Tracer, unix_nanos};
+
+/// The log's group that requests are written to.
+pub(crate) const REQUESTS: GroupId = GroupId(1);
+
+/// When a client that is refused may try again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What the process is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Stage {
+    /// Reads back what was accepted before.
+    Recovering,
+    /// Takes spans.
+    Serving,
+    /// Takes no more spans and seals or leaves in the log what is open.
+    Stopping,
+}
+
+/// Everything that the parts of the collector share.
+pub(crate) struct Pipeline {
+    pub(crate) config: Config,
+    pub(crate) log: RecordLog,
+    pub(crate) assembly: Assembly<Part>,
+    pub(crate) store: Arc<dyn TraceStore>,
+    pub(crate) positions: Arc<Positions>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) room: Room,
+    pub(crate) exports: Exports,
+    pub(crate) policies: Mutex<quorate_sampling::Policies>,
+    pub(crate) patterns: Arc<Patterns>,
+    /// Replaced as a whole when somebody reads it while it is written.
+    pub(crate) history: RwLock<Arc<History>>,
+    pub(crate) span_metrics: SpanMetrics,
+    pub(crate) service_graph: ServiceGraph,
+    pub(crate) intake: Arc<quorate_intake::Stats>,
+    pub(crate) tracer: Tracer,
+    pub(crate) started: Instant,
+    runtime: Handle,
+    stage: AtomicU8,
+}
+
+/// What a pipeline is made of, besides the configuration.
+pub(crate) struct Parts {
+    pub(crate) log: RecordLog,
+    pub(crate) store: Arc<dyn TraceStore>,
+    pub(crate) exports: Exports,
+    pub(crate) policies: quorate_sampling::Policies,
+    pub(crate) history: History,
+}
+
+impl Pipeline {
+    pub(crate) fn new(config: Config, parts: Parts) -> Arc<Self> {
+        let assembly = Assembly::new(quorate_assembly::Config {
+            quiet_ms: millis(config.assembly.quiet),
+            deadline_ms: millis(config.assembly.deadline),
+            memory_bytes: config.assembly.memory.as_u64(),
+            trace_bytes: config.assembly.trace_memory.as_u64(),
+            ..quorate_assembly::Config::default()
+        });
+        Arc::new(Pipeline {
+            assembly,
+            log: parts.log,
+            store: parts.store,
+            positions: Positions::new(),
+            metrics: Metrics::new(),
+            room: Room::new(&config.data.dir, config.data.reserve.as_u64()),
+            exports: parts.exports,
+            policies: Mutex::new(parts.policies),
+            patterns: Arc::new(config.analysis.clone()),
+            history: RwLock::new(Arc::new(parts.history)),
+            span_metrics: SpanMetrics::default(),
+            service_graph: ServiceGraph::default(),
+            intake: Arc::default(),
+            tracer: Tracer::new(config.telemetry.traces_per_minute),
+            runtime: Handle::current(),
+            started: Instant::now(),
+            stage: AtomicU8::new(Stage::Recovering as u8),
+            config,
+        })
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        match self.stage.load(Ordering::Relaxed) {
+            0 => Stage::Recovering,
+            1 => Stage::Serving,
+            _ => Stage::Stopping,
+        }
+    }
+
+    pub(crate) fn set_stage(&self, stage: Stage) {
+        self.stage.store(stage as u8, Ordering::Relaxed);
+    }
+
+    /// Milliseconds since the start of the process: what assembly's windows are measured with.
+    pub(crate) fn now(&self) -> Millis {
+        Millis(self.started.elapsed().as_millis() as u64)
+    }
+
+    /// Hands durable spans to assembly.
+    pub(crate) fn assemble(&self, held: &Arc<Held>) {
+        let inserted = self.assembly.insert(self.now(), held.arrivals());
+        self.metrics
+            .spans_duplicate
+            .inc_by(inserted.duplicates as u64);
+    }
+
+    /// Whether there is room for a request.
+    fn admit(&self) -> Result<(), Refusal> {
+        if self.stage() != Stage::Serving || self.room.is_short() {
+            return Err(Refusal::Unavailable { retry_after: RETRY });
+        }
+        if self.assembly.is_full() || self.log.is_congested() {
+            return Err(Refusal::Busy { retry_after: RETRY });
+        }
+        Ok(())
+    }
+
+    /// Takes in the collector's own spans, if there is room; nobody waits for them.
+    pub(crate) fn take_in(self: &Arc<Self>, body: Bytes) {
+        let Ok(batch) = Batch::scan(body, &Limits::NONE) else {
+            return;
+        };
+        if self.admit().is_ok() {
+            // An error is a log that has stopped, which others tell.
+            let _ = self.log_and_assemble(batch);
+        }
+    }
+
+    /// Writes the request to the log, and hands it to assembly once it is durable. The task is the
+    /// pipeline's own: it goes on when the client has gone.
+    fn log_and_assemble(
+        self: &Arc<Self>,
+        batch: Batch,
+    ) -> Result<JoinHandle<Result<(), Refusal>>, Refusal> {
+        let (number, durable) = self.write(&batch)?;
+        let pipeline = Arc::clone(self);
+        Ok(self.runtime.spawn(async move {
+            let ticket = pipeline.positions.ticket(number);
+            durable
+                .await
+                .map_err(|_| Refusal::Unavailable { retry_after: RETRY })?;
+            let metrics = &pipeline.metrics;
+            metrics.spans_accepted.inc_by(batch.len() as u64);
+            metrics.bytes_accepted.inc_by(batch.body().len() as u64);
+            pipeline.assemble(&Held::new(batch, ticket));
+            Ok(())
+        }))
+    }
+
+    /// Writes the request to the log; the answer comes when it is durable.
+    fn write(&self, batch: &Batch) -> Result<(u64, oneshot::Receiver<()>), Refusal> {
+        let (tell, durable) = oneshot::channel();
+        let done = Box::new(move || {
+            // Whoever waited may be gone; the spans are durable all the same.
+            let _ = tell.send(());
+        });
+        let number = self
+            .log
+            .append(REQUESTS, vec![batch.body().clone()], done)
+            .map_err(|error| {
+                tracing::error!(%error, "the log took no request");
+                Refusal::Unavailable { retry_after: RETRY }
+            })?;
+        Ok((number, durable))
+    }
+}
+
+/// The pipeline as the door of the collector sees it.
+#[derive(Clone)]
+pub(crate) struct Door(pub(crate) Arc<Pipeline>);
+
+impl Sink for Door {
+    async fn accept(&self, batch: Batch, _from: Transport) -> Result<(), Refusal> {
+        let pipeline = &self.0;
+        let begun = Instant::now();
+        let metrics = &pipeline.metrics;
+        let refused = batch.refused();
+        for (reason, spans) in [
+            ("invalid_id", refused.invalid_id),
+            ("utf8", refused.utf8),
+            ("too_many_attributes", refused.too_many_attributes),
+            ("too_deep", refused.too_deep),
+        ] {
+            count(&metrics.spans_refused, reason, u64::from(spans));
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        pipeline.admit()?;
+        let recording = pipeline.tracer.begin("accept", SpanKind::Server);
+        let logged_at = unix_nanos();
+        let spans = batch.len() as u64;
+        let task = pipeline.log_and_assemble(batch)?;
+        if pipeline.config.intake.acknowledge == Acknowledge::Durable {
+            let gone = Err(Refusal::Unavailable { retry_after: RETRY });
+            task.await.unwrap_or(gone)?;
+        }
+        metrics
+            .acknowledge_seconds
+            .observe(begun.elapsed().as_secs_f64());
+        if let Some(mut recording) = recording {
+            recording.step("log and assemble", logged_at);
+            recording.attribute("spans", spans);
+            pipeline.take_in(recording.end());
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    duration.as_millis() as u64
+}
+
+/// Milliseconds since 1970, by the system's clock.
+pub(crate) fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}
