@@ -2,6 +2,7 @@
 
 use quorate_trace::{SpanId, TraceId, Verdict};
 
+use crate::Phase;
 use crate::machine::{Assembler, Durable, Fragment, Offered};
 
 /// Whether the disk has this span, in the log or in the store. It must, from the moment at which its
@@ -78,4 +79,25 @@ fn right(fragments: &[Fragment]) -> bool {
 /// The revisions of a trace.
 pub fn revisions<'a>(trace: &TraceId, disk: &'a Durable) -> &'a [Fragment] {
     disk.store.get(trace).map_or(&[], Vec::as_slice)
+}
+
+/// What a single step must not do, seen from before and after it. Completeness takes quiet, of which the
+/// disk knows nothing.
+///
+/// # Errors
+///
+/// What it did.
+pub fn step(before: &Assembler, after: &Assembler) -> Result<(), &'static str> {
+    for trace in after.traces() {
+        let ripens = before.phase(&trace) != Some(Phase::Sealing)
+            && after.phase(&trace) == Some(Phase::Sealing);
+        if ripens && after.spans(&trace) > before.spans(&trace) {
+            return Err("an arriving span seals its trace");
+        }
+        let complete = after.verdict(&trace) == Some(Verdict::Complete);
+        if complete && before.was_quiet(&trace) == Some(false) {
+            return Err("a trace that was not quiet is called complete");
+        }
+    }
+    Ok(())
 }

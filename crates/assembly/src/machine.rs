@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_machine::{Effects, Event, Machine, NodeId, Ticks};
-use quorate_trace::{Completeness, SpanId, TraceId};
+use quorate_trace::{Completeness, SpanId, TraceId, Verdict};
 
 use crate::judge::{Cause, Decision, decide};
 use crate::lifecycle::{Lifecycle, Phase, Shared};
@@ -141,6 +141,7 @@ enum Seal {
     Given {
         spans: Shared<()>,
         new: Vec<(SpanId, Option<SpanId>)>,
+        verdict: Verdict,
     },
 }
 
@@ -298,6 +299,7 @@ impl Assembler {
                         .collect(),
                 };
                 let revision = base.map_or(0, |base| base.revision) + 1;
+                let verdict = completeness.verdict;
                 let fragment = Fragment {
                     revision,
                     completeness,
@@ -305,7 +307,11 @@ impl Assembler {
                 };
                 fx.persist(Record::Stored(trace, fragment));
                 fx.send(config.id, Message::Stored { trace, revision });
-                open.seal = Some(Seal::Given { spans, new });
+                open.seal = Some(Seal::Given {
+                    spans,
+                    new,
+                    verdict,
+                });
             }
         }
     }
@@ -313,7 +319,7 @@ impl Assembler {
     /// The store has a revision.
     fn stored(&mut self, config: &NodeConfig, trace: TraceId, revision: u32, fx: &mut Fx) {
         let open = self.open.get_mut(&trace);
-        if let Some(Seal::Given { spans, new }) = open.and_then(|open| open.seal.take()) {
+        if let Some(Seal::Given { spans, new, .. }) = open.and_then(|open| open.seal.take()) {
             self.learn(trace, revision, &new);
             self.release(config, trace, &spans, fx);
         }
@@ -356,6 +362,27 @@ impl Assembler {
     pub fn holds(&self, span: &Offered) -> bool {
         let open = self.open.get(&span.trace);
         open.is_some_and(|open| open.life.spans().any(|held| held.span == span.span))
+    }
+
+    /// How many spans an open trace has.
+    pub fn spans(&self, trace: &TraceId) -> usize {
+        self.open.get(trace).map_or(0, |open| open.life.len())
+    }
+
+    /// Whether a trace that is to be judged was quiet.
+    pub fn was_quiet(&self, trace: &TraceId) -> Option<bool> {
+        match self.open.get(trace)?.seal.as_ref()? {
+            Seal::Asked { quiet, .. } => Some(*quiet),
+            Seal::Given { .. } => None,
+        }
+    }
+
+    /// The verdict with which a trace is on its way to the store.
+    pub fn verdict(&self, trace: &TraceId) -> Option<Verdict> {
+        match self.open.get(trace)?.seal.as_ref()? {
+            Seal::Asked { .. } => None,
+            Seal::Given { verdict, .. } => Some(*verdict),
+        }
     }
 
     /// Whether spans wait for the seal of their trace.

@@ -14,8 +14,8 @@ mod scopes;
 pub use scopes::scope;
 
 use crate::{Bounds, Node, Property, Protocol, Request, State, Up};
-use quorate_assembly::Phase;
 use quorate_assembly::machine::{Assembler, Command, NodeConfig, Offered, Output};
+use quorate_assembly::{Phase, invariants};
 use quorate_machine::NodeId;
 use quorate_trace::{SpanId, TraceId};
 
@@ -183,6 +183,16 @@ impl Protocol for AssemblyModel {
         if let Some(at) = self.position(span) {
             senders.accepted[at] += 1;
         }
+    }
+
+    fn stepped(
+        &self,
+        _: &Senders,
+        _: NodeId,
+        before: &Assembler,
+        after: &Assembler,
+    ) -> Result<Option<Senders>, &'static str> {
+        invariants::step(before, after).map(|()| None)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
