@@ -143,12 +143,12 @@ walk("an open trace is followed until it is sealed", async (page) => {
 
 walk("clocks that disagree", async (page) => {
   await open(page, at(traces.skewed));
-  await seen(page, ".skew", "Clocks adjusted:", "payments");
+  await seen(page, ".skew", "Clocks adjusted:", "payments", "ahead");
   const left = () => page.locator(".row", { hasText: "POST /charge" }).locator(".bar").evaluate((bar) => parseFloat(bar.style.left));
   const parent = () => page.locator(".row", { hasText: "call payments" }).locator(".bar").evaluate((bar) => parseFloat(bar.style.left));
   assert.ok(Math.abs((await left()) - (await parent())) < 5, "adjusted, the call begins with its caller");
   await page.getByRole("button", { name: "Raw times" }).click();
-  await seen(page, ".skew", "as recorded");
+  await seen(page, ".skew", "as recorded", "ahead");
   assert.ok((await left()) - (await parent()) > 80, "raw, it begins five seconds later");
   await page.locator(".row", { hasText: "POST /charge" }).click();
   await seen(page, ".detail .times", "recorded", "adjusted");

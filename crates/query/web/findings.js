@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { button, copyButton, h, serviceChip, severityBadge, tone, verdictMark, weight } from "./dom.js";
-import { ago, count, digits, duration, moment, offset, plural, short } from "./format.js";
+import { ago, count, digits, duration, moment, plural, short } from "./format.js";
 import { byService } from "./model.js";
 
 const FIRST = 3; // Of a list of findings, until all are asked for.
@@ -138,11 +138,14 @@ export function legend(trace, focus, onFocus) {
     serviceChip(entry.service, [h("small", {}, entry.spans), entry.errors > 0 && h("small", { class: "bad-text" }, ` ${entry.errors} !`)]))));
 }
 
-/** The estimated clock offsets in a line of words. */
+// An offset is what is added to a clock's times: that of a clock that is ahead is negative.
+const clockIsOff = (ns) => `${duration(Math.abs(ns))} ${ns < 0 ? "ahead" : "behind"}`;
+
+/** How far clocks are estimated to be off, in a line of words. */
 export function skewNote(trace, line) {
   if (trace.skew.length === 0) return null;
-  return h("p", { class: "skew" }, h("b", {}, line === "adjusted" ? "Clocks adjusted: " : "Clocks as recorded; estimated offsets: "),
-    trace.skew.slice(0, 12).map((entry) => serviceChip(entry.service, [h("small", {}, ` ${offset(entry.offsetNs)}`),
+  return h("p", { class: "skew" }, h("b", {}, line === "adjusted" ? "Clocks adjusted: " : "Times as recorded; clocks seem to be off: "),
+    trace.skew.slice(0, 12).map((entry) => serviceChip(entry.service, [h("small", {}, ` ${clockIsOff(entry.offsetNs)}`),
       entry.uncertaintyNs !== undefined && h("small", { class: "faint" }, ` ± ${duration(entry.uncertaintyNs)}`)],
-    { title: `${entry.service}${entry.instance ? ` (${entry.instance})` : ""}: ${offset(entry.offsetNs)}${entry.samples ? `, from ${plural(entry.samples, "pair")} of client and server spans` : ""}` })));
+    { title: `${entry.service}${entry.instance ? ` (${entry.instance})` : ""}: ${clockIsOff(entry.offsetNs)}${entry.samples ? `, from ${plural(entry.samples, "pair")} of client and server spans` : ""}` })));
 }
