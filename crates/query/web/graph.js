@@ -8,8 +8,21 @@ const MARGIN = 24;
 
 let serial = 0;
 
+// Where an edge's label stands: past the middle of a segment in its midst, where edges that began together
+// have parted. Segments are Bézier curves that begin and end level, see `drawEdge`.
+function labelPlace(points) {
+  const at = Math.max(1, Math.floor(points.length / 2));
+  const [from, to] = [points[at - 1], points[at]];
+  const [t, u] = [0.68, 0.32];
+  const bend = 3 * u * u * t + 3 * u * t * t;
+  return {
+    x: u ** 3 * from.x + bend * ((from.x + to.x) / 2) + t ** 3 * to.x,
+    y: (u ** 3 + 3 * u * u * t) * from.y + (t ** 3 + 3 * u * t * t) * to.y,
+  };
+}
+
 /**
- * `nodes`: `{key, width, height, content, label, class}`; `edges`: `{from, to, class, label, title}`;
+ * `nodes`: `{key, width, height, content, label, class}`; `edges`: `{from, to, class, label, below, title}`;
  * `chosen(key, node)` is called when somebody picks a node, with null for the ground.
  */
 export class Graph {
@@ -57,10 +70,8 @@ export class Graph {
     group.append(line);
     if (edge.title) group.append(svg("title", {}, edge.title));
     if (edge.label && !self) {
-      const at = Math.max(1, Math.floor(points.length / 2));
-      const x = (points[at - 1].x + points[at].x) / 2;
-      const y = (points[at - 1].y + points[at].y) / 2;
-      edge.text = svg("text", { class: "edge-label", x, y: y - 5, "text-anchor": "middle" }, edge.label);
+      const { x, y } = labelPlace(points);
+      edge.text = svg("text", { class: "edge-label", "text-anchor": "middle" }, svg("tspan", { x, y: y - 5 }, edge.label), edge.below && svg("tspan", { x, y: y + 14 }, edge.below));
     }
     edge.element = group;
     this.stage.append(group);

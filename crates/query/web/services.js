@@ -8,7 +8,7 @@ import { Graph } from "./graph.js";
 const ROWS_MAX = 500;
 const COLUMNS = [
   ["service", "Service", false], ["operation", "Operation", false], ["kind", "Kind", false],
-  ["calls", "Calls", true], ["errors", "Errors", true], ["rate", "Error rate", true],
+  ["calls", "Calls", true], ["perSecond", "Per second", true], ["errors", "Errors", true], ["rate", "Error rate", true],
   ["p50", "p50", true], ["p95", "p95", true], ["p99", "p99", true],
 ];
 
@@ -40,8 +40,10 @@ class ServicesView {
 
   async load() {
     try {
-      const [metrics, graph] = await Promise.all([api.operationMetrics(this.aborter.signal), api.serviceGraph(this.aborter.signal)]);
-      this.operations = (metrics.operations ?? []).map(operation);
+      const { signal } = this.aborter;
+      const [metrics, graph, now] = await Promise.all([api.operationMetrics(signal), api.serviceGraph(signal), api.live(signal)]);
+      this.seconds = Math.max(1, Number(now.uptimeS ?? 0)); // What is counted begins with the process.
+      this.operations = (metrics.operations ?? []).map((json) => operation(json, this.seconds));
       this.draw(graph);
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -62,7 +64,7 @@ class ServicesView {
       this.drawTable();
     } } });
     this.root.replaceChildren(h("div", { class: "services" },
-      h("header", { class: "results-head" }, h("h1", {}, "Service graph"), h("p", {}, "Calls between services. Choose one to see its operations."), this.hint, button("↻ Again", () => this.load())),
+      h("header", { class: "results-head" }, h("h1", {}, "Service graph"), h("p", {}, "Calls between services since the collector's start. Choose a service to see its operations."), this.hint, button("↻ Again", () => this.load())),
       this.drawGraph(graph),
       h("header", { class: "results-head" }, h("h1", {}, "Operations"), finder), this.table));
     this.graph?.fit();
@@ -81,9 +83,10 @@ class ServicesView {
       ...edge, class: edge.errors > 0 ? "bad" : "", head: edge.errors > 0 ? "bad" : "plain",
       css: { "stroke-width": `${1.2 + 3 * Math.sqrt(edge.calls / most)}px` },
       label: `${compact(edge.calls)}${edge.errors > 0 ? ` · ${percent(edge.errors, edge.calls)}` : ""}`,
-      title: `${edge.from} → ${edge.to}: ${plural(edge.calls, "call")}, ${plural(edge.errors, "error")}${edge.p95 === undefined ? "" : `, p95 ${duration(edge.p95)}`}`,
+      below: edge.p95 === undefined ? "" : `p95 ${duration(edge.p95)}`,
+      title: `${edge.from} → ${edge.to}: ${plural(edge.calls, "call")}, ${rate(edge.calls / this.seconds)} per second, ${plural(edge.errors, "error")}, p50 ${took(edge.p50)}, p95 ${took(edge.p95)}, p99 ${took(edge.p99)}`,
     }));
-    this.graph = new Graph(nodes, drawn, (key) => this.choose(key), { gapX: 120, gapY: 22, name: "Service graph" });
+    this.graph = new Graph(nodes, drawn, (key) => this.choose(key), { gapX: 150, gapY: 32, name: "Service graph" });
     return this.graph.element;
   }
 
@@ -123,6 +126,7 @@ class ServicesView {
       h("td", { class: "wide" }, h("a", { href: `#/search?${search}`, title: "Its traces" }, h("bdi", {}, row.operation))),
       h("td", { class: "faint" }, row.kind),
       h("td", { class: "right" }, count(row.calls)),
+      h("td", { class: "right", title: "On average since the collector's start" }, rate(row.perSecond)),
       h("td", { class: `right ${row.errors > 0 ? "bad-text" : "faint"}` }, count(row.errors)),
       h("td", { class: `right ${row.errors > 0 ? "bad-text" : "faint"}` }, percent(row.errors, row.calls)),
       h("td", { class: "right" }, took(row.p50)),
@@ -136,6 +140,7 @@ class ServicesView {
   }
 }
 
+const rate = (perSecond) => (perSecond > 0 && perSecond < 0.01 ? "< 0.01" : digits(perSecond));
 const took = (ns) => (ns === undefined ? "–" : duration(ns));
 
 function percent(part, whole) {
@@ -146,16 +151,20 @@ function percent(part, whole) {
 
 const fromMs = (value) => (value === undefined || value === null ? undefined : Number(value) * 1e6);
 
-function operation(json) {
+function operation(json, seconds) {
   return {
     service: json.service ?? "", operation: json.operation ?? "", kind: json.kind ?? "", calls: Number(json.calls ?? 0), errors: Number(json.errors ?? 0),
+    perSecond: Number(json.calls ?? 0) / seconds,
     rate: Number(json.calls) > 0 ? Number(json.errors ?? 0) / Number(json.calls) : 0,
     p50: fromMs(json.p50Ms), p95: fromMs(json.p95Ms), p99: fromMs(json.p99Ms),
   };
 }
 
 function call(json) {
-  return { from: json.caller ?? "", to: json.callee ?? "", calls: Number(json.calls ?? 0), errors: Number(json.errors ?? 0), p95: fromMs(json.p95Ms) };
+  return {
+    from: json.caller ?? "", to: json.callee ?? "", calls: Number(json.calls ?? 0), errors: Number(json.errors ?? 0),
+    p50: fromMs(json.p50Ms), p95: fromMs(json.p95Ms), p99: fromMs(json.p99Ms),
+  };
 }
 
 // Databases, queues and hosts are known from what their clients say of them.
