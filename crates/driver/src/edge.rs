@@ -53,7 +53,8 @@ impl Log for RecordLog {
         records: Vec<Bytes>,
         done: Box<dyn FnOnce() + Send>,
     ) -> Result<(), LogError> {
-        Ok(RecordLog::append(self, group, records, done)?)
+        RecordLog::append(self, group, records, done)?;
+        Ok(())
     }
 
     fn replay(
