@@ -1,3 +1,5 @@
+//! `quorate bench`: what a service does under load, and what that costs it. `otlp` is in its own module.
+//!
 //! `quorate bench kv`: puts a second, their latency, and the CPU that they cost the members.
 //!
 //! The loop is closed: each of N clients has at most one put outstanding, so the rate at N clients is what
@@ -11,6 +13,7 @@
 mod cpu;
 mod etcd;
 mod load;
+mod otlp;
 mod quorate;
 mod report;
 
@@ -36,6 +39,8 @@ const MOST_KEYS: u64 = 1_000_000_000_000;
 pub(crate) enum Bench {
     /// Put random keys in a closed loop and report rate, latency and CPU.
     Kv(KvArgs),
+    /// Send traces to an OTLP endpoint and report rate, latency, CPU and memory.
+    Otlp(otlp::OtlpArgs),
 }
 
 impl Bench {
@@ -43,6 +48,7 @@ impl Bench {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         match self {
             Bench::Kv(args) => args.run(),
+            Bench::Otlp(args) => args.run(),
         }
     }
 }

@@ -49,6 +49,24 @@ impl<'a> CpuMeter<'a> {
     }
 }
 
+/// The most memory that a process has had resident since it began, in bytes.
+pub(crate) fn peak_memory(pid: u32) -> Result<u64, Failure> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"));
+    let text = text.map_err(Failure::local(format!(
+        "reading the memory of process {pid}"
+    )))?;
+    parse_peak(&text).ok_or_else(|| Failure::Fault(format!("process {pid} tells no memory")))
+}
+
+/// `VmHWM` of proc_pid_status(5).
+fn parse_peak(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
 fn used_by_self() -> Option<Duration> {
     read_stat(Path::new("/proc/self/stat")).ok()
 }
@@ -112,6 +130,14 @@ mod tests {
     fn this_process_can_be_read_by_its_id() {
         let before = used_by(std::process::id()).unwrap();
         assert!(used_by_self().unwrap() >= before);
+    }
+
+    #[test]
+    fn peak_memory_is_read_in_bytes() {
+        let status = "Name:\tetcd\nVmPeak:\t 9 kB\nVmHWM:\t    2048 kB\nVmRSS:\t 10 kB\n";
+        assert_eq!(parse_peak(status), Some(2 << 20));
+        assert_eq!(parse_peak("Name:\tkthreadd\n"), None);
+        assert!(peak_memory(std::process::id()).unwrap() > 0);
     }
 
     #[test]
