@@ -521,19 +521,17 @@ fn links_in_a_circle_are_left_out() {
 #[test]
 fn vector_clocks_order_what_no_edge_connects() {
     let mut trace = Trace::new(23);
-    let clocks: [(u64, u64, &[(&str, i64)]); 5] = [
-        (1, 0, &[("vc.a", 1)]),
-        (2, 1, &[("vc.a", 2)]),
-        (3, 1, &[("vc.a", 2), ("vc.b", 1)]),
-        (4, 1, &[("vc.a", 3)]),
-        (5, 4, &[("vc.a", 1)]),
+    let clocks = [
+        (1, 0, vec![("vc.a", 1)]),
+        (2, 1, vec![("vc.a", 2)]),
+        (3, 1, vec![("vc.a", 2), ("vc.b", 1)]),
+        (4, 1, vec![("vc.a", 3)]),
+        (5, 4, vec![("vc.a", 1)]),
     ];
     for (number, parent, clock) in clocks {
         let span = trace.span("a", (number, parent), SpanKind::Internal, "event", (0, 10));
-        span.attributes = clock
-            .iter()
-            .map(|(key, value)| kit::int(key, *value))
-            .collect();
+        let components = clock.iter().map(|(key, value)| kit::int(key, *value));
+        span.attributes = components.collect();
     }
     trace.get(2).attributes = vec![text("vc.a", "2")];
     let batch = trace.batch();
