@@ -30,13 +30,13 @@
 //! ```
 
 mod blame;
-mod causality;
+pub mod causality;
 mod clock;
 mod critical_path;
 mod faults;
 mod graph;
 mod graph_report;
-mod history;
+pub mod history;
 pub mod matching;
 pub mod patterns;
 mod reach;
