@@ -1,0 +1,9 @@
+//! Every endpoint, asked over HTTP, against a collector that holds a few traces in memory.
+
+mod double;
+mod grpc;
+mod hostile;
+mod jaeger;
+mod own;
+mod page;
+mod tempo;
