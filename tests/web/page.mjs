@@ -5,7 +5,8 @@
 //     node page.mjs http://127.0.0.1:16686 pictures [http://127.0.0.1:4318]
 //
 // Exit code 1 if anything is not as it should be, console errors included. Traces that lack a parent are
-// sealed at the collector's deadline, so a short one makes this quick. CHROMIUM names another browser.
+// sealed at the collector's deadline: `quiet = "1s"` and `deadline = "15s"` make this quick and leave time to
+// look at an open trace. CHROMIUM names another browser.
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
@@ -13,6 +14,7 @@ import { join } from "node:path";
 
 import { chromium } from "playwright-core";
 
+import { layouts, texts, trees } from "./modules.mjs";
 import { makeTraces, post, send, unfinished } from "./traces.mjs";
 
 const SEALED_WITHIN_MS = 120_000;
@@ -242,6 +244,14 @@ walk("a trace that is not there", async (page) => {
   await page.keyboard.press("Enter");
   await seen(page, "#view", "No such trace", "00000000000000000000000000000abc");
 }, { refused: true });
+
+for (const compute of [trees, layouts, texts]) {
+  walk(`modules: ${compute.name}`, async (page) => {
+    await page.goto(`${base}/`);
+    // A function given as a text is evaluated where the page's own address is the base of imports.
+    assert.equal(await page.evaluate(`(${compute})()`), null);
+  });
+}
 
 walk("a small screen", async (page) => {
   await open(page, at(traces.failing));

@@ -5,8 +5,8 @@ export function duration(ns) {
   const size = Math.abs(ns);
   if (size === 0) return "0";
   if (size < 1000) return `${Math.round(ns)} ns`;
-  if (size < 1e6) return `${digits(ns / 1e3)} µs`;
-  if (size < 1e9) return `${digits(ns / 1e6)} ms`;
+  if (size < 999.5e3) return `${digits(ns / 1e3)} µs`;
+  if (size < 999.5e6) return `${digits(ns / 1e6)} ms`;
   if (size < 60e9) return `${digits(ns / 1e9)} s`;
   const seconds = Math.round(size / 1e9);
   const sign = ns < 0 ? "−" : "";
