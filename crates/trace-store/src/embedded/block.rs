@@ -64,7 +64,7 @@ impl Entry {
 
     /// Whether a trace in the block may fit. A false yes costs time.
     pub(crate) fn may_fit(&self, query: &Query) -> bool {
-        let service = query.service.as_ref().map(|service| bit(service));
+        let service = query.service.as_ref().map(bit);
         query.start_ns.is_none_or(|start| self.max_start >= start)
             && query.end_ns.is_none_or(|end| self.min_start <= end)
             && query

@@ -72,7 +72,7 @@ fn the_old_go_with_their_names_decisions_and_amendments() {
         .put(&[
             Trace::new(3, 2, 0).named("new", "new").fragment(1),
             // It goes to the first.
-            Trace::new(1, 3, 0).from_span(2).fragment(2),
+            Trace::new(1, 3, 0).without_first(2).fragment(2),
         ])
         .unwrap();
     assert_eq!(store.figures().partitions, 2);

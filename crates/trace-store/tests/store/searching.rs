@@ -221,7 +221,7 @@ fn tags_of_an_amended_trace_are_those_of_all_revisions() {
     let (_temp, store) = store_of(&[
         Trace::new(1, 2, 100).tagged("early", "yes").fragment(1),
         Trace::new(1, 4, 100)
-            .from_span(2)
+            .without_first(2)
             .tagged("late", "yes")
             .fragment(2),
     ]);

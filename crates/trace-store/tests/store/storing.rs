@@ -72,7 +72,7 @@ fn an_amendment_replaces_the_summary_and_adds_spans() {
     let whole = Trace::new(1, 6, 1000).fragment(2);
     let mut first = Trace::new(1, 4, 1000).fragment(1);
     first.summary.root_name = "before".to_owned();
-    let mut second = Trace::new(1, 6, 1000).from_span(4).fragment(2);
+    let mut second = Trace::new(1, 6, 1000).without_first(4).fragment(2);
     second.summary = whole.summary.clone();
     second.completeness = whole.completeness.clone();
     store.put(&[first]).unwrap();
@@ -96,7 +96,7 @@ fn amendments_in_one_put_and_in_the_order_of_their_arrival() {
     let store = EmbeddedStore::open(temp.path()).unwrap();
     let part = |from, revision| {
         Trace::new(1, from + 2, 0)
-            .from_span(from)
+            .without_first(from)
             .fragment(revision)
     };
     store.put(&[part(0, 1), part(4, 3), part(2, 2)]).unwrap();
@@ -122,7 +122,7 @@ fn a_dropped_trace_leaves_its_decision_and_nothing_to_be_found() {
 
     // A late span that makes it worth keeping.
     store
-        .put(&[Trace::new(1, 5, 0).from_span(4).fragment(2)])
+        .put(&[Trace::new(1, 5, 0).without_first(4).fragment(2)])
         .unwrap();
     let base = store.base(trace_id(1)).unwrap().unwrap();
     assert!(base.decision.is_kept());

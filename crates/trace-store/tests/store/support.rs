@@ -145,9 +145,9 @@ impl Trace {
         self
     }
 
-    /// Only the spans from this one on.
-    pub fn from_span(mut self, index: usize) -> Trace {
-        self.spans.drain(..index);
+    /// Without the first so many spans.
+    pub fn without_first(mut self, count: usize) -> Trace {
+        self.spans.drain(..count);
         self
     }
 
