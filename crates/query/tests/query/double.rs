@@ -168,6 +168,19 @@ impl Double {
         self
     }
 
+    /// With only the decision left of the checkout, as sampling leaves it.
+    pub(crate) fn that_dropped_the_checkout(mut self) -> Self {
+        for (summary, spans) in self.store.0.values_mut() {
+            if *summary.trace_id.bytes() == CHECKOUT.to_be_bytes() {
+                summary.decision = Decision::Dropped {
+                    policy: "few".to_owned(),
+                };
+                *spans = Bytes::new();
+            }
+        }
+        self
+    }
+
     /// That says when it is asked for its figures, and answers when it may.
     pub(crate) fn that_waits(self, began: Sender<()>, end: Receiver<()>) -> Self {
         let waits = Some(Mutex::new((began, end)));

@@ -170,6 +170,26 @@ async fn an_open_trace_has_a_provisional_summary() {
 }
 
 #[tokio::test]
+async fn of_what_sampling_dropped_the_decision_is_told() {
+    let asked = async |uri: String| {
+        let request = axum::http::Request::get(uri).body(axum::body::Body::empty());
+        let double = crate::double::Double::new().that_dropped_the_checkout();
+        crate::double::ask(double, request.unwrap()).await
+    };
+    let trace = asked(format!("/api/quorate/traces/{CHECKOUT:x}"))
+        .await
+        .json();
+    let dropped = json!({"kind": "dropped", "policy": "few"});
+    assert_eq!(trace["summary"]["decision"], dropped);
+    assert_eq!(trace["summary"]["spans"], json!(4));
+    assert_eq!(trace["spans"], json!([]));
+    for interface in ["/api", "/tempo/api"] {
+        let answer = asked(format!("{interface}/traces/{CHECKOUT:x}")).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{interface}");
+    }
+}
+
+#[tokio::test]
 async fn spans_come_as_otlp() {
     let path = format!("/api/quorate/traces/{CHECKOUT:x}/otlp");
     let json = get(&path).await.json();

@@ -68,7 +68,7 @@ async fn a_trace_by_id_in_both_versions_and_encodings() {
 
 #[tokio::test]
 async fn a_hit_has_what_grafana_shows() {
-    let found = search(&[("q", "{ duration > 860ms }"), ("spss", "1")]).await;
+    let found = search(&[("q", "{ duration >= 860ms }"), ("spss", "1")]).await;
     let set = json!({"matched": 3, "spans": [{
         "spanID": "0000000000000001", "name": "POST /checkout",
         "startTimeUnixNano": START.to_string(), "durationNanos": "900000000",
@@ -126,6 +126,14 @@ async fn traceql_selects_spans() {
         let expected: Vec<String> = expected.into_iter().cloned().collect();
         assert_eq!(found(query).await, expected, "{query}");
     }
+}
+
+#[tokio::test]
+async fn search_goes_on_behind_candidates_that_do_not_match() {
+    let found = search(&[("q", "{ span.sharded = true }"), ("limit", "1")]).await;
+    let id = &found["traces"][0]["traceID"];
+    assert_eq!(*id, json!(format!("{CHECKOUT:032x}")));
+    assert_eq!(found["metrics"]["inspectedTraces"], json!(2));
 }
 
 #[tokio::test]

@@ -44,8 +44,7 @@ fn trace() -> Value {
 #[test]
 fn a_file_of_the_ui_is_read() {
     let batch = scan(&json!({ "data": [trace()], "total": 0, "errors": null }));
-    let child = batch.span(0);
-    let root = batch.span(1);
+    let (root, child) = (batch.span(0), batch.span(1));
     assert_eq!(
         (root.service, root.name, root.kind),
         ("front", "root", SpanKind::Server)
