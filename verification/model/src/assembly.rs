@@ -14,8 +14,8 @@ mod scopes;
 pub use scopes::scope;
 
 use crate::{Bounds, Node, Property, Protocol, Request, State, Up};
+use quorate_assembly::invariants;
 use quorate_assembly::machine::{Assembler, Command, NodeConfig, Offered, Output};
-use quorate_assembly::{Phase, invariants};
 use quorate_machine::NodeId;
 use quorate_trace::{SpanId, TraceId};
 
@@ -162,7 +162,6 @@ impl Protocol for AssemblyModel {
         out.extend(offers.map(|(span, _)| request(Command::Offer(span))));
         if senders.evictions < self.limits.evictions {
             let open = up.machine.traces();
-            let open = open.filter(|trace| up.machine.phase(trace) != Some(Phase::Sealing));
             out.extend(open.map(|trace| request(Command::Evict(trace))));
         }
     }

@@ -87,9 +87,6 @@ fn sealed(state: &Found, what: impl Fn(&Fragment) -> bool) -> bool {
 /// Evidence that the model reaches what it is there to explore.
 pub(super) fn reachable(limits: &Limits) -> Vec<Property<AssemblyModel>> {
     let mut all = vec![
-        Property::sometimes("a trace is complete", |state: &Found, _| {
-            sealed(state, |f| f.completeness.verdict == Verdict::Complete)
-        }),
         Property::sometimes(
             "a trace times out, and what it misses is named",
             |s: &Found, _| {
@@ -97,12 +94,6 @@ pub(super) fn reachable(limits: &Limits) -> Vec<Property<AssemblyModel>> {
                     f.completeness.verdict == Verdict::Incomplete
                         && !f.completeness.missing.is_empty()
                 })
-            },
-        ),
-        Property::sometimes(
-            "a late span amends an incomplete trace to complete",
-            |s: &Found, _| {
-                disk(s).any(|disk| disk.store.values().any(|fragments| is_healed(fragments)))
             },
         ),
         Property::sometimes(
@@ -115,6 +106,28 @@ pub(super) fn reachable(limits: &Limits) -> Vec<Property<AssemblyModel>> {
             },
         ),
     ];
+    if limits.spans.iter().any(|(_, _, parent)| *parent == 0) {
+        all.push(Property::sometimes(
+            "a trace is complete",
+            |s: &Found, _| sealed(s, |f| f.completeness.verdict == Verdict::Complete),
+        ));
+        all.push(Property::sometimes(
+            "a late span amends an incomplete trace to complete",
+            |s: &Found, _| {
+                disk(s).any(|disk| disk.store.values().any(|fragments| is_healed(fragments)))
+            },
+        ));
+    } else {
+        all.push(Property::sometimes(
+            "a trace misses nothing but a root",
+            |s: &Found, _| {
+                sealed(s, |f| {
+                    f.completeness.verdict == Verdict::Incomplete
+                        && f.completeness.missing.is_empty()
+                })
+            },
+        ));
+    }
     if limits.evictions > 0 {
         all.push(Property::sometimes("a trace is evicted", |s: &Found, _| {
             sealed(s, |f| f.completeness.verdict == Verdict::Evicted)

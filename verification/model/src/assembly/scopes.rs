@@ -50,6 +50,14 @@ fn quick() -> Vec<(&'static str, Limits)> {
             },
         ),
         (
+            "two spans that name each other",
+            Limits {
+                spans: vec![(1, 1, 2), (1, 2, 1)],
+                crashes: 1,
+                ..base()
+            },
+        ),
+        (
             "two traces",
             Limits {
                 spans: vec![(1, 1, 0), (1, 2, 1), (2, 1, 0), (2, 2, 1)],
