@@ -168,8 +168,11 @@ fn verdict(loaded: &Loaded, graph: &GraphReport) -> Option<String> {
     }
     match loaded.summary.as_ref()?.completeness.verdict {
         Verdict::Complete => None,
-        Verdict::Incomplete if missing.is_empty() => Some("Incomplete: it has no root.".to_owned()),
-        Verdict::Incomplete => Some(format!("Incomplete.{missing}")),
+        Verdict::Incomplete if !missing.is_empty() => Some(format!("Incomplete.{missing}")),
+        Verdict::Incomplete if graph.root_count == 0 => {
+            Some("Incomplete: it has no root.".to_owned())
+        }
+        Verdict::Incomplete => Some("Incomplete: its time was up before it was quiet.".to_owned()),
         Verdict::Evicted => Some(format!(
             "Sealed early, to stay within the memory for open traces; more of it may follow.{missing}"
         )),

@@ -320,11 +320,11 @@ fn sorted<T: Ord>(mut items: Vec<T>) -> Vec<T> {
 
 impl TraceStore for Memory {
     fn put(&self, _: &[Fragment]) -> Result<(), StoreError> {
-        unimplemented!("queries only read")
+        unreachable!("queries only read")
     }
 
     fn base(&self, _: TraceId) -> Result<Option<Base>, StoreError> {
-        unimplemented!("queries do not seal")
+        unreachable!("queries do not seal")
     }
 
     fn get(&self, trace: TraceId) -> Result<Option<Stored>, StoreError> {
@@ -391,7 +391,7 @@ impl TraceStore for Memory {
     }
 
     fn expire(&self, _: &Retention) -> Result<Expired, StoreError> {
-        unimplemented!("queries do not expire")
+        unreachable!("queries do not expire")
     }
 }
 

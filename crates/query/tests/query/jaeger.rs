@@ -138,43 +138,35 @@ async fn an_open_trace_is_found_and_said_to_be_open() {
 
 #[tokio::test]
 async fn search_has_jaegers_parameters() {
-    let (checkout, gap) = (format!("{CHECKOUT:x}"), format!("{GAP:x}"));
-    let both = [gap.clone(), checkout.clone()];
+    let ids = [CHECKOUT, GAP].map(|id| format!("{id:x}"));
+    let [checkout, gap] = [0, 1].map(|at| ids[at].as_str());
+    let both = [gap, checkout];
     assert_eq!(found("service=shop").await, both);
     assert_eq!(
         found("service=shop&operation=all&limit=20&lookback=custom").await,
         both
     );
-    assert_eq!(found("service=shop&limit=1").await, [gap.clone()]);
-    assert_eq!(
-        found("service=shop&operation=pay").await,
-        [checkout.clone()]
-    );
-    assert_eq!(
-        found("service=shop&minDuration=500ms").await,
-        [checkout.clone()]
-    );
-    assert_eq!(found("service=shop&maxDuration=0.5s").await, [gap.clone()]);
+    assert_eq!(found("service=shop&limit=1").await, [gap]);
+    assert_eq!(found("service=shop&operation=pay").await, [checkout]);
+    assert_eq!(found("service=shop&minDuration=500ms").await, [checkout]);
+    assert_eq!(found("service=shop&maxDuration=0.5s").await, [gap]);
     let tags = "%7B%22http.method%22%3A%22POST%22%7D";
     assert_eq!(
         found(&format!("service=shop&tags={tags}")).await,
-        [checkout.clone()]
+        [checkout]
     );
     assert_eq!(
         found("service=shop&tag=http.status_code:500").await,
-        [checkout.clone()]
+        [checkout]
     );
     let after = START / 1000 + 1;
-    assert_eq!(
-        found(&format!("service=shop&start={after}")).await,
-        [gap.clone()]
-    );
+    assert_eq!(found(&format!("service=shop&start={after}")).await, [gap]);
     assert_eq!(
         found(&format!("service=shop&end={after}")).await,
-        [checkout.clone()]
+        [checkout]
     );
     let lookback = format!("service=shop&end={}&lookback=3s", START / 1000 + 6_000_000);
-    assert_eq!(found(&lookback).await, [gap.clone()]);
+    assert_eq!(found(&lookback).await, [gap]);
     assert_eq!(found("service=nobody").await, Vec::<String>::new());
     let by_id = format!("traceID={CHECKOUT:x}&traceID={GAP:032x}&traceID=dead");
     assert_eq!(found(&by_id).await, [checkout, gap]);

@@ -56,24 +56,25 @@ async fn a_summary_has_everything_that_a_list_shows() {
 
 #[tokio::test]
 async fn search_combines_its_parameters() {
-    let (checkout, gap) = (format!("{CHECKOUT:x}"), format!("{GAP:x}"));
-    assert_eq!(found("").await, [gap.clone(), checkout.clone()]);
-    assert_eq!(found("service=search").await, [gap.clone()]);
-    assert_eq!(found("operation=pay&service=").await, [checkout.clone()]);
+    let ids = [CHECKOUT, GAP].map(|id| format!("{id:x}"));
+    let [checkout, gap] = [0, 1].map(|at| ids[at].as_str());
+    assert_eq!(found("").await, [gap, checkout]);
+    assert_eq!(found("service=search").await, [gap]);
+    assert_eq!(found("operation=pay&service=").await, [checkout]);
     assert_eq!(
         found("tag=http.method=POST&tag=http.status_code=500").await,
-        [checkout.clone()]
+        [checkout]
     );
     assert_eq!(
         found("tag=http.method=POST&tag=db.system=x").await,
         Vec::<String>::new()
     );
-    assert_eq!(found("severity=warning").await, [checkout.clone()]);
+    assert_eq!(found("severity=warning").await, [checkout]);
     assert_eq!(
         found("minDuration=10ms&maxDuration=1.5s&limit=1").await,
-        [gap.clone()]
+        [gap]
     );
-    assert_eq!(found("start=2023-11-14T22:13:21Z").await, [gap.clone()]);
+    assert_eq!(found("start=2023-11-14T22:13:21Z").await, [gap]);
     assert_eq!(found(&format!("end={START}")).await, [checkout]);
     assert_eq!(found("verdict=evicted").await, Vec::<String>::new());
 }

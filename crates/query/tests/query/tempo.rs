@@ -87,14 +87,15 @@ async fn a_hit_has_what_grafana_shows() {
 
 #[tokio::test]
 async fn traceql_selects_spans() {
-    let (checkout, gap) = (format!("{CHECKOUT:x}"), format!("{GAP:x}"));
+    let ids = [CHECKOUT, GAP].map(|id| format!("{id:x}"));
+    let [checkout, gap] = [0, 1].map(|at| ids[at].as_str());
     for (query, expected) in [
-        ("{}", vec![&gap, &checkout]),
-        ("", vec![&gap, &checkout]),
-        ("{ true }", vec![&gap, &checkout]),
+        ("{}", vec![gap, checkout]),
+        ("", vec![gap, checkout]),
+        ("{ true }", vec![gap, checkout]),
         (
             r#"{ resource.service.name = "payment" && name = "POST /pay" }"#,
-            vec![&checkout],
+            vec![checkout],
         ),
         // Both hold for the trace, but not for one span.
         (
@@ -103,27 +104,23 @@ async fn traceql_selects_spans() {
         ),
         (
             "{ status = error && kind = client && duration >= 840ms }",
-            vec![&checkout],
+            vec![checkout],
         ),
-        ("{ span.http.status_code >= 500 }", vec![&checkout]),
+        ("{ span.http.status_code >= 500 }", vec![checkout]),
         ("{ .http.status_code = 404 }", vec![]),
         (
             r#"{ span.sharded = true && span."db.system" =~ "post.*" }"#,
-            vec![&checkout],
+            vec![checkout],
         ),
         (r#"{ span.db.system =~ "post" }"#, vec![]),
-        (
-            r#"{ resource.host.name != "shop-1" }"#,
-            vec![&gap, &checkout],
-        ),
-        ("{ rootName = `GET /` }", vec![&gap]),
+        (r#"{ resource.host.name != "shop-1" }"#, vec![gap, checkout]),
+        ("{ rootName = `GET /` }", vec![gap]),
         (
             r#"{ statusMessage = "timed out" && traceDuration > 0.5s }"#,
-            vec![&checkout],
+            vec![checkout],
         ),
-        ("{ span.ratio < 0.6 && span.ratio != nil }", vec![&checkout]),
+        ("{ span.ratio < 0.6 && span.ratio != nil }", vec![checkout]),
     ] {
-        let expected: Vec<String> = expected.into_iter().cloned().collect();
         assert_eq!(found(query).await, expected, "{query}");
     }
 }
@@ -149,17 +146,13 @@ async fn search_by_tags_and_durations() {
         })
         .collect()
     };
-    let checkout = format!("{CHECKOUT:x}");
+    let checkout = &*format!("{CHECKOUT:x}");
     for tags in [
         "service.name=payment",
         "http.status_code=500 http.method=\"POST\"",
         "error=true",
     ] {
-        assert_eq!(
-            ids(search(&[("tags", tags)]).await),
-            [checkout.clone()],
-            "{tags}"
-        );
+        assert_eq!(ids(search(&[("tags", tags)]).await), [checkout], "{tags}");
     }
     assert_eq!(ids(search(&[("minDuration", "500ms")]).await), [checkout]);
     let end = (START / 1_000_000_000 + 4).to_string();
