@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -24,6 +24,8 @@ pub(super) struct HttpClient {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
+    /// When to ask again, if the other side says so in seconds.
+    pub(super) retry_after: Option<Duration>,
     pub(super) body: Bytes,
 }
 
@@ -60,10 +62,13 @@ impl HttpClient {
         let answer = self.client.request(request).await;
         let answer = answer.map_err(|error| HttpError::Connection(innermost(&error)))?;
         let status = answer.status();
+        let retry_after = answer.headers().get(header::RETRY_AFTER);
+        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
         let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;
         match body {
             Ok(body) => Ok(Answer {
                 status,
+                retry_after: retry_after.map(Duration::from_secs),
                 body: body.to_bytes(),
             }),
             Err(error) if error.is::<LengthLimitError>() => Err(HttpError::TooLong),
