@@ -17,8 +17,8 @@ fn quorate(arguments: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped());
     let mut child = command.spawn().expect("the binary runs");
     // It may end without reading.
-    let _ = child.stdin.take().unwrap().write_all(input);
-    child.wait_with_output().unwrap()
+    let _ = child.stdin.take().expect("piped").write_all(input);
+    child.wait_with_output().expect("it ends")
 }
 
 /// A call that failed; its parent is there or not.
@@ -39,10 +39,8 @@ fn otlp(parent: &str) -> Vec<u8> {
 }
 
 fn lines(output: &Output) -> Vec<Value> {
-    let told = String::from_utf8(output.stdout.clone()).unwrap();
-    told.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    let values = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
+    values.collect::<Result<_, _>>().expect("JSON")
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl ExportArgs {
             ));
         }
         if self.selection.place.files.is_empty() {
-            self.from_collector().await
+            self.collected().await
         } else {
             let files = Files::read(&self.selection.place)?;
             let traces = files.traces();
@@ -72,7 +72,7 @@ impl ExportArgs {
         }
     }
 
-    async fn from_collector(&self) -> Result<Outcome, Failure> {
+    async fn collected(&self) -> Result<Outcome, Failure> {
         if self.selection.ids.is_empty() {
             return Err(Failure::Usage(
                 "name a trace by its id, or a file with --file".into(),

@@ -69,19 +69,23 @@ pub(super) struct Took(pub(super) u64);
 
 impl fmt::Display for Took {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scale, unit) = match self.0 {
+        // Up to where a unit reaches: just below the next one it would be rounded to 1000.
+        const UNITS: [(u64, f64, &str); 5] = [
+            (999_500, 1e3, "µs"),
+            (999_500_000, 1e6, "ms"),
+            (600_000_000_000, 1e9, "s"),
+            (36_000_000_000_000, 60e9, "min"),
+            (u64::MAX, 3600e9, "h"),
+        ];
+        match self.0 {
             0 => return f.pad("0"),
-            ..1_000 => (1.0, "ns"),
-            // Just below the next unit it would be rounded to 1000.
-            ..999_500 => (1e3, "µs"),
-            ..999_500_000 => (1e6, "ms"),
-            ..600_000_000_000 => (1e9, "s"),
-            ..36_000_000_000_000 => (60e9, "min"),
-            _ => (3600e9, "h"),
-        };
+            nanos @ 1..1_000 => return f.pad(&format!("{nanos} ns")),
+            _ => {}
+        }
+        let unit = UNITS.iter().find(|(limit, ..)| self.0 < *limit);
+        let (_, scale, unit) = unit.unwrap_or(&UNITS[4]);
         let value = self.0 as f64 / scale;
         f.pad(&match value {
-            _ if unit == "ns" => format!("{} ns", self.0),
             ..9.995 => format!("{value:.2} {unit}"),
             ..99.95 => format!("{value:.1} {unit}"),
             _ => format!("{value:.0} {unit}"),
