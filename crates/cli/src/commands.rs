@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod check;
+pub(crate) mod collector;
 pub(crate) mod demo;
 pub(crate) mod explore;
 pub(crate) mod kv;
@@ -22,6 +23,8 @@ pub(crate) enum Command {
     Explore(explore::ExploreArgs),
     /// Run one member of a replicated key-value store.
     Node(node::NodeArgs),
+    /// Take spans from OpenTelemetry SDKs, assemble traces, and say what is wrong with them.
+    Collector(collector::CollectorArgs),
     /// Talk to a replicated key-value store.
     Kv(kv::KvArgs),
     /// Start three members, kill the leader, and see that nothing is lost.
@@ -43,6 +46,7 @@ impl Command {
             Command::Check(check) => check.run(),
             Command::Explore(explore) => explore.run(),
             Command::Node(node) => node.run(),
+            Command::Collector(collector) => collector.run(),
             Command::Kv(kv) => kv.run(),
             Command::Demo(demo) => demo.run(),
             Command::Replay(replay) => replay.run(),
