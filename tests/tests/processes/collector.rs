@@ -143,6 +143,7 @@ async fn memory_for_open_traces_is_bounded_and_nothing_is_lost_by_it() {
     const TRACES: u64 = 3_000;
     const SPANS: u64 = 60;
     let sections = "[assembly]\nquiet = \"10s\"\ndeadline = \"600s\"\nmemory = \"32 MiB\"\n\
+                    trace_memory = \"8 MiB\"\n\
                     [intake]\nmessage = \"4 MiB\"\ndecompressed = \"4 MiB\"\n";
     let collector = Collector::with(sections).await;
     // No root, so that they would all wait for their deadline; three times what there is memory for.

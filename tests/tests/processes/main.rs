@@ -6,10 +6,12 @@
 
 mod collector;
 mod collector_crashes;
+mod collector_page;
 mod commands;
 mod configuration;
 mod crashes;
 mod disks;
 mod histories;
 mod hostile;
+mod sdks;
 mod signals;
