@@ -35,27 +35,27 @@
 
 mod answer;
 mod client;
-mod queue;
 mod refused;
 mod sender;
-mod split;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quorate_storage::{OpenError, ReadError};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use client::Client;
-use queue::Queue;
 use refused::Refused;
 use sender::{Counters, Sender};
 
-pub use queue::Durable;
+use crate::backoff::Backoff;
+use crate::queue::Queue;
+use crate::split;
+
+pub use crate::queue::{Durable, OfferError, QueueError};
 
 /// How a backend is talked to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,37 +136,11 @@ pub enum ForwardError {
         problem: &'static str,
     },
     /// The queue cannot be opened.
-    #[error("the queue of traces to be forwarded: {0}")]
-    Queue(#[from] OpenError),
-    /// What is in the queue cannot be read.
-    #[error("the queue of traces to be forwarded: {0}")]
-    Read(#[from] ReadError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
     /// The directory for what the backend refuses cannot be made or read.
     #[error("the directory of traces that the backend refused: {0}")]
     Refused(std::io::Error),
-}
-
-/// Why traces were not taken into the queue; nothing of the offer was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OfferError {
-    /// There is no room. Offer again later.
-    #[error("{waiting} of at most {limit} bytes wait to be forwarded")]
-    Full {
-        /// Bytes that wait.
-        waiting: u64,
-        /// Bytes that may.
-        limit: u64,
-    },
-    /// A span is longer than the queue could ever hold. It will not fit later either.
-    #[error("a span of {bytes} bytes is too long to be forwarded")]
-    TooLarge {
-        /// Its length.
-        bytes: usize,
-    },
-    /// The forwarder was closed, or its disk has failed.
-    #[error("the forwarder has stopped")]
-    Stopped,
 }
 
 /// What a forwarder has done since it was opened, and what it has before it.
@@ -217,7 +191,11 @@ impl Forwarder {
         };
         let refused = Refused::open(dir.join("refused"), config.refused_bytes);
         let refused = refused.map_err(ForwardError::Refused)?;
-        let queue = Arc::new(Queue::open(&dir.join("queue"), config.queue_bytes)?);
+        let queue = Arc::new(Queue::open(
+            &dir.join("queue"),
+            config.queue_bytes,
+            |_, _| (),
+        )?);
         let counters = Arc::new(Counters::default());
         let (stop, stopped) = watch::channel(false);
         let request_bytes = config.request_bytes;
@@ -226,6 +204,10 @@ impl Forwarder {
             counters: Arc::clone(&counters),
             client,
             refused,
+            backoff: Backoff {
+                first: config.first_pause,
+                longest: config.longest_pause,
+            },
             config,
             stopped,
         };

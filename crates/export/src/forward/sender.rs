@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
-use rand::Rng;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::answer::{Failure, Kind, Taken};
 use super::client::Client;
-use super::queue::{Queue, Record};
 use super::refused::Refused;
 use super::{Config, Figures};
+use crate::backoff::Backoff;
+use crate::queue::{Queue, Record};
 
 /// How often an internal error of the backend is believed to pass.
 const INTERNAL_ATTEMPTS: u32 = 5;
@@ -55,6 +55,7 @@ pub(crate) struct Sender {
     pub(crate) counters: Arc<Counters>,
     pub(crate) client: Client,
     pub(crate) refused: Refused,
+    pub(crate) backoff: Backoff,
     pub(crate) config: Config,
     pub(crate) stopped: watch::Receiver<bool>,
 }
@@ -144,8 +145,8 @@ impl Sender {
             let pause = match kind {
                 Kind::Refused => return Some(Err(reason)),
                 Kind::Internal if internal >= INTERNAL_ATTEMPTS => return Some(Err(reason)),
-                Kind::Internal => self.pause(failures),
-                Kind::Later(wish) => self.pause(failures).max(wish),
+                Kind::Internal => self.backoff.pause(failures),
+                Kind::Later(wish) => self.backoff.pause(failures).max(wish),
                 Kind::Misconfigured => self.config.longest_pause,
             };
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
@@ -153,15 +154,6 @@ impl Sender {
             self.rest(pause).await;
         }
         None
-    }
-
-    /// Doubles with each failure up to a bound, and is somewhere in its second half, so that several
-    /// collectors do not come back at once.
-    fn pause(&self, failures: u32) -> Duration {
-        let doubled = 1 << failures.saturating_sub(1).min(20);
-        let full = self.config.first_pause.saturating_mul(doubled);
-        let full = full.min(self.config.longest_pause);
-        full.mul_f64(rand::rng().random_range(0.5..=1.0))
     }
 
     fn taken(&self, records: &[Record], taken: Taken) {
@@ -180,7 +172,7 @@ impl Sender {
             let (spans, reason) = (taken.rejected_spans, taken.message);
             tracing::warn!(spans, reason, "the OTLP backend rejected spans");
         }
-        self.queue.settle(records);
+        self.queue.settle(batches(records));
     }
 
     /// Keeps what will not be sent for somebody to look at. It leaves the queue only when it is there.
@@ -198,7 +190,7 @@ impl Sender {
                     tracing::warn!(reason, file = %file.display(), "the OTLP backend refused a trace");
                     let refused = &self.counters.refused_traces;
                     refused.fetch_add(records.len() as u64, Ordering::Relaxed);
-                    self.queue.settle(records);
+                    self.queue.settle(batches(records));
                     return;
                 }
                 Err(error) => self.note(format!("a refused trace cannot be kept: {error}")),
@@ -229,6 +221,10 @@ impl Sender {
             );
         }
     }
+}
+
+fn batches(records: &[Record]) -> impl Iterator<Item = u64> {
+    records.iter().map(|record| record.batch)
 }
 
 /// One message of several: protobuf joins what is repeated when messages are.

@@ -1,4 +1,4 @@
-//! The queue on disk, and the part of it that is in memory.
+//! What waits to be exported: on disk, and the part of it that is in memory.
 //!
 //! Each append to the [record log](RecordLog) is a batch of some traces. Batches are numbered, and go to
 //! the *window* in memory in that order: straight from the offer while the window has room, and from the
@@ -12,10 +12,10 @@ use std::sync::mpsc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use quorate_storage::{AppendError, Disk, GroupId, MAX_BATCH_BYTES, Options, ReadError, RecordLog};
+use quorate_storage::{
+    AppendError, Disk, GroupId, MAX_BATCH_BYTES, OpenError, Options, ReadError, RecordLog,
+};
 use tokio::sync::Notify;
-
-use super::{ForwardError, OfferError};
 
 /// The log has no other.
 const GROUP: GroupId = GroupId(1);
@@ -26,10 +26,44 @@ const WINDOW_BYTES: usize = 8 << 20;
 /// A batch is not made longer than this, so that the window is filled in small steps.
 const BATCH_BYTES: usize = 1 << 20;
 
+/// Why traces were not taken into a queue; nothing of the offer was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OfferError {
+    /// There is no room. Offer again later.
+    #[error("{waiting} of at most {limit} bytes wait to be exported")]
+    Full {
+        /// Bytes that wait.
+        waiting: u64,
+        /// Bytes that may.
+        limit: u64,
+    },
+    /// A span is longer than the queue could ever hold. It will not fit later either.
+    #[error("a span of {bytes} bytes is too long to be exported")]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The export was closed, or its disk has failed.
+    #[error("the export has stopped")]
+    Stopped,
+}
+
+/// Why a queue could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// Its log cannot be opened.
+    #[error("the queue of traces to be exported: {0}")]
+    Open(#[from] OpenError),
+    /// What is in it cannot be read.
+    #[error("the queue of traces to be exported: {0}")]
+    Read(#[from] ReadError),
+}
+
 /// A trace, or a part of one, and the batch that it came in.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
-    batch: u64,
+    pub(crate) batch: u64,
     pub(crate) bytes: Bytes,
 }
 
@@ -92,7 +126,12 @@ impl Durable {
 }
 
 impl Queue {
-    pub(crate) fn open(dir: &Path, limit_bytes: u64) -> Result<Self, ForwardError> {
+    /// Opens the queue in `dir` and shows what waits in it to `each`, with the number of its batch.
+    pub(crate) fn open(
+        dir: &Path,
+        limit_bytes: u64,
+        mut each: impl FnMut(u64, &Bytes),
+    ) -> Result<Self, QueueError> {
         let options = Options {
             // An eighth of the queue, so that the files that are not yet deleted are small beside it.
             segment_bytes: (limit_bytes / 8).clamp(1 << 20, 64 << 20),
@@ -107,6 +146,7 @@ impl Queue {
             }
             state.durable = batch;
             state.waiting_bytes += record.len() as u64;
+            each(batch, &record);
             Ok(())
         })?;
         Ok(Queue {
@@ -142,18 +182,31 @@ impl Queue {
                 bytes: record.len(),
             });
         }
-        if records.is_empty() {
-            return Ok(Durable(None));
-        }
+        self.append_all(&log, &mut state, records)
+    }
+
+    /// Takes a short record of our own, full or not.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn note(&self, record: Bytes) -> Result<Durable, OfferError> {
+        let log = self.log.lock().clone().ok_or(OfferError::Stopped)?;
+        self.append_all(&log, &mut self.state.lock(), vec![record])
+    }
+
+    fn append_all(
+        &self,
+        log: &RecordLog,
+        state: &mut State,
+        records: Vec<Bytes>,
+    ) -> Result<Durable, OfferError> {
         let (tell, durable) = mpsc::channel();
         let mut batches = batches(records);
-        let last = batches.pop();
+        let Some(last) = batches.pop() else {
+            return Ok(Durable(None));
+        };
         for records in batches {
-            self.append(&log, &mut state, records, None)?;
+            self.append(log, state, records, None)?;
         }
-        if let Some(records) = last {
-            self.append(&log, &mut state, records, Some(tell))?;
-        }
+        self.append(log, state, last, Some(tell))?;
         Ok(Durable(Some(durable)))
     }
 
@@ -260,19 +313,38 @@ impl Queue {
         Ok(())
     }
 
-    /// These need not be sent again.
-    pub(crate) fn settle(&self, records: &[Record]) {
-        let released = self.state.lock().settle(records);
+    /// Records of these batches are done with, one for each time that a batch is named.
+    pub(crate) fn settle(&self, batches: impl IntoIterator<Item = u64>) {
+        let released = self.state.lock().settle(batches);
         if let (Some(batch), Some(log)) = (released, self.log.lock().as_ref()) {
             log.release(GROUP, batch);
         }
+    }
+
+    /// Whether the next record is of this batch.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn has_more_of(&self, batch: u64) -> bool {
+        let state = self.state.lock();
+        state.window.front().is_some_and(|next| next.batch == batch)
+    }
+
+    /// Forgets what was taken and is not settled: it will be taken again.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn rewind(&self) {
+        let mut state = self.state.lock();
+        if let Some((first, _)) = state.unsettled.first_key_value() {
+            state.loaded = first - 1;
+        }
+        state.unsettled.clear();
+        state.window.clear();
+        state.window_bytes = 0;
     }
 
     /// Closes the log; what was released is noted there.
     pub(crate) fn close(&self) {
         let log = self.log.lock().take();
         if let Some(Err(error)) = log.map(RecordLog::close) {
-            tracing::error!(%error, "the queue of traces to be forwarded");
+            tracing::error!(%error, "the queue of traces to be exported");
         }
     }
 }
@@ -315,9 +387,9 @@ impl State {
     }
 
     /// Returns the last batch up to which all are settled, if that has changed.
-    fn settle(&mut self, records: &[Record]) -> Option<u64> {
-        for record in records {
-            if let Some(batch) = self.unsettled.get_mut(&record.batch) {
+    fn settle(&mut self, batches: impl IntoIterator<Item = u64>) -> Option<u64> {
+        for batch in batches {
+            if let Some(batch) = self.unsettled.get_mut(&batch) {
                 batch.records -= 1;
             }
         }
