@@ -2,6 +2,7 @@
 //!
 //! [`DOCUMENTED`] is a file with every key, its default and what it means; a test keeps it true.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -209,6 +210,9 @@ pub struct Forward {
     /// Compress with gzip.
     #[serde(default)]
     pub gzip: bool,
+    /// Sent with each request, such as an authorization.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
     /// How much may wait for the backend, on disk. Beyond it sealing waits, and then clients.
     #[serde(default = "Forward::queue")]
     pub queue: ByteSize,
@@ -244,11 +248,18 @@ pub struct Archive {
     /// A file is finished at this age.
     #[serde(default = "Archive::file_age", with = "humantime_serde")]
     pub file_age: Duration,
+    /// How much may wait on disk to be in a finished file. Beyond it sealing waits, and then clients.
+    #[serde(default = "Archive::queue")]
+    pub queue: ByteSize,
 }
 
 impl Archive {
     fn file_size() -> ByteSize {
         ByteSize::mib(128)
+    }
+
+    fn queue() -> ByteSize {
+        ByteSize::gib(4)
     }
 
     fn file_age() -> Duration {
@@ -319,8 +330,13 @@ impl Config {
             listen,
             ..
         } = self;
+        let archives_in_vain = self.archive.is_some() && !cfg!(feature = "parquet");
         let room = assembly.memory.as_u64() / 8;
         let rules = [
+            (
+                archives_in_vain,
+                "[archive] needs a build with `cargo build --release --features parquet`".to_owned(),
+            ),
             (
                 intake.decompressed.as_u64() > room,
                 format!(
@@ -402,9 +418,10 @@ mod tests {
             .map(|line| format!("{line}\n"))
             .collect();
         let config: Config = toml::from_str(&examples).unwrap();
-        config.check().unwrap();
+        assert_eq!(config.check().is_ok(), cfg!(feature = "parquet"));
         assert!(config.forward.is_some());
         assert!(config.archive.is_some());
+        assert!(!config.analysis.custom.is_empty());
         assert!(!config.sampling.policy.is_empty());
     }
 

@@ -50,6 +50,7 @@ pub(crate) struct Gauges {
     pub(crate) store_traces: Gauge,
     pub(crate) store_bytes: Gauge,
     pub(crate) forward_waiting_bytes: Gauge,
+    pub(crate) archive_waiting_bytes: Gauge,
     pub(crate) uptime_seconds: Gauge<f64, AtomicU64>,
 }
 
@@ -182,6 +183,11 @@ impl Gauges {
                 "forward_waiting_bytes",
                 "What waits for the other backend",
                 &self.forward_waiting_bytes,
+            ),
+            (
+                "archive_waiting_bytes",
+                "What is in no finished Parquet file yet",
+                &self.archive_waiting_bytes,
             ),
         ];
         for (name, help, gauge) in gauges {

@@ -61,6 +61,8 @@ fn render(pipeline: &Pipeline) -> String {
     gauges
         .forward_waiting_bytes
         .set(forward.queued_bytes as i64);
+    let archive_waiting = pipeline.exports.archive_waiting_bytes();
+    gauges.archive_waiting_bytes.set(archive_waiting as i64);
     gauges
         .uptime_seconds
         .set(pipeline.started.elapsed().as_secs_f64());

@@ -159,6 +159,7 @@ fn store(
     let analysed = unix_nanos();
     pipeline.exports.offer(&fragments)?;
     pipeline.store.put(&fragments)?;
+    pipeline.exports.stored(&fragments);
     if let Some(recording) = recording {
         recording.step_until("analyse", begun, analysed);
         recording.step("store", analysed);

@@ -270,23 +270,41 @@ fn open(config: &Config, runtime: &Handle) -> Result<Parts, StartError> {
 }
 
 fn exports(config: &Config, runtime: &Handle) -> Result<Exports, StartError> {
-    let Some(wanted) = &config.forward else {
-        return Ok(Exports::default());
-    };
-    let protocol = match wanted.protocol {
-        ForwardProtocol::Grpc => forward::Protocol::Grpc,
-        ForwardProtocol::Http => forward::Protocol::Http,
-    };
-    let forward = forward::Config {
-        gzip: wanted.gzip,
-        queue_bytes: wanted.queue.as_u64(),
-        ..forward::Config::new(&wanted.endpoint, protocol)
-    };
-    let forwarder = Forwarder::open(&config.data.dir.join("forward"), forward, runtime)
-        .map_err(|error| StartError::data("forwarding")(&error))?;
-    Ok(Exports {
-        forwarder: Some(forwarder),
-    })
+    let mut exports = Exports::default();
+    if let Some(wanted) = &config.forward {
+        let protocol = match wanted.protocol {
+            ForwardProtocol::Grpc => forward::Protocol::Grpc,
+            ForwardProtocol::Http => forward::Protocol::Http,
+        };
+        let forward = forward::Config {
+            gzip: wanted.gzip,
+            headers: wanted.headers.clone().into_iter().collect(),
+            queue_bytes: wanted.queue.as_u64(),
+            ..forward::Config::new(&wanted.endpoint, protocol)
+        };
+        let forwarder = Forwarder::open(&config.data.dir.join("forward"), forward, runtime)
+            .map_err(|error| StartError::data("forwarding")(&error))?;
+        exports.forward_to(forwarder);
+    }
+    #[cfg(feature = "parquet")]
+    if let Some(wanted) = &config.archive {
+        use quorate_export::archive::{self, Archive};
+        let archive = archive::Config {
+            file_bytes: wanted.file_size.as_u64(),
+            file_age: wanted.file_age,
+            queue_bytes: wanted.queue.as_u64(),
+            ..archive::Config::default()
+        };
+        let archive = Archive::open(
+            &config.data.dir.join("archive"),
+            &wanted.url,
+            archive,
+            runtime,
+        )
+        .map_err(|error| StartError::data("archiving")(&error))?;
+        exports.archive_in(archive);
+    }
+    Ok(exports)
 }
 
 /// The history is a help, not a record: without it latencies are learnt anew.
