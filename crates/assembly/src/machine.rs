@@ -1,5 +1,5 @@
 //! One node that accepts spans, assembles and stores them, as a deterministic
-//! [`Machine`](quorate_machine::Machine): a durable log, a durable store, and between them the same
+//! [`Machine`]: a durable log, a durable store, and between them the same
 //! [`Lifecycle`] and the same [`decide`] that production runs.
 //!
 //! An offered span is written to the log; once it is there it enters its trace and its sender is told.

@@ -45,4 +45,4 @@ pub use config::{
     Acknowledge, Archive, Assembly, Config, ConfigError, DOCUMENTED, Data, Forward,
     ForwardProtocol, Intake, Listen, Sampling, Store, Telemetry,
 };
-pub use server::{Addresses, Collector, StartError};
+pub use server::{Addresses, Collector, StartError, Starting};

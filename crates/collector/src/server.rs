@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -90,6 +91,9 @@ pub struct Addresses {
     pub query: SocketAddr,
 }
 
+/// A collector that starts.
+pub type Starting = Pin<Box<dyn Future<Output = Result<Collector, StartError>> + Send>>;
+
 /// A running collector.
 pub struct Collector {
     pipeline: Arc<Pipeline>,
@@ -108,7 +112,12 @@ impl Collector {
     /// # Errors
     ///
     /// See [`StartError`].
-    pub async fn start(config: Config) -> Result<Collector, StartError> {
+    pub fn start(config: Config) -> Starting {
+        // Boxed here, so that it is compiled here and not once more in every program that awaits it.
+        Box::pin(Collector::begin(config))
+    }
+
+    async fn begin(config: Config) -> Result<Collector, StartError> {
         config.check()?;
         // First, so that a port that is taken is known before anything is written.
         let listeners = Listeners::bind(&config).await?;

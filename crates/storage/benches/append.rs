@@ -42,7 +42,7 @@ fn measure_bodies(in_flight: usize) -> Result<(), Box<dyn Error>> {
     let log = RecordLog::open(temp.path(), Options::default(), Disk::real())?;
     let body = Bytes::from(
         (0..233_000u32)
-            .map(|n| (n * n >> 7) as u8)
+            .map(|n| ((n * n) >> 7) as u8)
             .collect::<Vec<_>>(),
     );
     let group = GroupId(0);

@@ -117,7 +117,7 @@ async fn what_was_acknowledged_before_fifty_kills_is_there_once_and_sealed() {
         client.join().unwrap();
     }
 
-    let sent = sent.lock().unwrap();
+    let sent = std::mem::take(&mut *sent.lock().unwrap());
     assert!(
         sent.len() > 100,
         "only {} traces were acknowledged",

@@ -5,7 +5,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 fn run(program: &str, arguments: &[&str], dir: &Path) -> Output {
-    let output = Command::new(program).args(arguments).current_dir(dir).output();
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(dir)
+        .output();
     output.unwrap_or_else(|error| panic!("{program} cannot be run: {error}"))
 }
 

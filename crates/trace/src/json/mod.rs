@@ -7,7 +7,7 @@
 //! them, are `resourceSpans`. Whether the spans are valid is for [`wire::Batch::scan`](crate::wire::Batch)
 //! to say, as for those that come in protobuf.
 //!
-//! The messages are declared once ([`message`]), with protobuf's tags and JSON's keys side by side, so
+//! The messages are declared once (`message.rs`), with protobuf's tags and JSON's keys side by side, so
 //! that both directions go through the same structures. This costs an owned structure per span, which
 //! is why protobuf clients never pass here.
 //!

@@ -61,3 +61,18 @@ fn a_value_given_twice_is_not_read_in_two_ways() {
     let in_two = [put(1, 2, b"k"), put(2, 2, &array(1)), put(2, 2, &array(2))].concat();
     oracle::check(&message_of(&put(9, 2, &in_two)));
 }
+
+#[test]
+fn numbers_end_where_prost_ends() {
+    for zeros in 0..12 {
+        for last in [0, 1, 2, 0x7f] {
+            // More bytes than needed are fine, more than 64 bits are not.
+            let number = [&vec![0x80; zeros][..], &[last]].concat();
+            oracle::check(&message_of(&[varint(6 << 3), number.clone()].concat()));
+            oracle::check(&message_of(&[varint(5 << 3 | 2), number.clone()].concat()));
+            oracle::check(&message_of(&number));
+            let of_attribute = put(2, 2, &[varint(3 << 3), number.clone()].concat());
+            oracle::check(&message_of(&put(9, 2, &of_attribute)));
+        }
+    }
+}
