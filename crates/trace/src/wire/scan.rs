@@ -103,6 +103,9 @@ impl fmt::Display for Refused {
     }
 }
 
+/// Most spans are longer, so that the list of them seldom has to grow.
+const SPAN_BYTES_USUAL: usize = 384;
+
 /// A range of the body.
 pub(super) type Range = (u32, u32);
 
@@ -159,19 +162,23 @@ impl Batch {
                 nesting: limits.nesting.min(PROST_DEPTH),
                 ..*limits
             },
-            spans: Vec::with_capacity(body.len() / 512 + 1),
+            spans: Vec::with_capacity(body.len() / SPAN_BYTES_USUAL + 1),
             sections: Vec::new(),
             headers: Vec::new(),
             refused: Refused::default(),
         };
         scan.message()?;
         let Scan {
-            spans,
+            mut spans,
             sections,
             headers,
             refused,
             ..
         } = scan;
+        // It may be kept for as long as a trace is open.
+        if spans.capacity() > spans.len() + spans.len() / 4 {
+            spans.shrink_to_fit();
+        }
         Ok(Batch {
             body,
             spans,
