@@ -252,10 +252,15 @@ impl<S> Assembly<S> {
         drop(spans);
     }
 
+    /// Memory of all open spans, those with the sealer included.
+    pub fn bytes(&self) -> u64 {
+        self.held_bytes.load(Ordering::Relaxed)
+    }
+
     /// Whether open spans fill the memory, because the sealer does not keep up: take no more until
     /// there is room. What is in the log is safe, and what is refused will be sent again.
     pub fn is_full(&self) -> bool {
-        self.held_bytes.load(Ordering::Relaxed) >= self.config.memory_bytes
+        self.bytes() >= self.config.memory_bytes
     }
 
     /// Exchanges the payloads of a trace's spans for which `new` has another, unless the trace is with
@@ -271,7 +276,7 @@ impl<S> Assembly<S> {
     /// What is open; walks over all open traces.
     pub fn figures(&self, now: Millis) -> Figures {
         let mut figures = Figures {
-            bytes: self.held_bytes.load(Ordering::Relaxed),
+            bytes: self.bytes(),
             ..Figures::default()
         };
         for shard in &self.shards {

@@ -6,21 +6,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Watches the file system of the data directory, so that spans are refused before a write fails: a
 /// failed write of the log ends the process.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct DiskSpace {
     dir: PathBuf,
     reserve: u64,
     is_short: AtomicBool,
 }
 
-impl Room {
+impl DiskSpace {
     pub(crate) fn new(dir: &Path, reserve: u64) -> Self {
-        let room = Room {
+        let space = DiskSpace {
             dir: dir.to_owned(),
             reserve,
             is_short: AtomicBool::new(false),
         };
-        room.look();
-        room
+        space.look();
+        space
     }
 
     /// Whether less than the reserve is left, when it was last looked.

@@ -20,6 +20,11 @@ pub(crate) struct Held {
     copied_out: bool,
 }
 
+/// What assembly will count for the spans of a request, or a little more.
+pub(crate) fn memory_of(batch: &Batch) -> u64 {
+    (batch.body().len() + batch.len() * SPAN_OVERHEAD) as u64
+}
+
 impl Held {
     /// All spans of a request.
     pub(crate) fn new(batch: Batch, ticket: Ticket) -> Arc<Self> {

@@ -28,11 +28,11 @@ async fn ready(State(pipeline): State<Arc<Pipeline>>) -> impl IntoResponse {
             "reads back what was accepted before\n",
         ),
         Stage::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "is stopping\n"),
-        Stage::Serving if pipeline.room.is_short() => (
+        Stage::Serving if pipeline.disk.is_short() => (
             StatusCode::SERVICE_UNAVAILABLE,
             "the disk is nearly full: spans are refused until there is room\n",
         ),
-        Stage::Serving if pipeline.assembly.is_full() => (
+        Stage::Serving if pipeline.is_full() => (
             StatusCode::SERVICE_UNAVAILABLE,
             "open traces fill the memory: spans are refused until some are sealed\n",
         ),

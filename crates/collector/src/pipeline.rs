@@ -5,7 +5,7 @@
 //! not take its spans along.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -23,9 +23,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::{Acknowledge, Config};
-use crate::disk::Room;
+use crate::disk::DiskSpace;
 use crate::export::Exports;
-use crate::held::{Held, Part};
+use crate::held::{Held, Part, memory_of};
 use crate::metrics::{Metrics, count};
 use crate::positions::Positions;
 use crate::telemetry::{Tracer, unix_nanos};
@@ -35,6 +35,9 @@ pub(crate) const REQUESTS: GroupId = GroupId(1);
 
 /// When a client that is refused may try again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How often it is looked for room while what was accepted before is read back.
+const ROOM_POLL: Duration = Duration::from_millis(5);
 
 /// What the process is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +59,9 @@ pub(crate) struct Pipeline {
     pub(crate) store: Arc<dyn TraceStore>,
     pub(crate) positions: Arc<Positions>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) room: Room,
+    pub(crate) disk: DiskSpace,
+    /// Memory of requests that are on their way into assembly.
+    on_the_way: AtomicU64,
     pub(crate) exports: Exports,
     pub(crate) policies: Mutex<quorate_sampling::Policies>,
     pub(crate) patterns: Arc<Patterns>,
@@ -95,7 +100,8 @@ impl Pipeline {
             store: parts.store,
             positions: Positions::new(),
             metrics: Metrics::new(),
-            room: Room::new(&config.data.dir, config.data.reserve.as_u64()),
+            disk: DiskSpace::new(&config.data.dir, config.data.reserve.as_u64()),
+            on_the_way: AtomicU64::new(0),
             exports: parts.exports,
             policies: Mutex::new(parts.policies),
             patterns: Arc::new(config.analysis.clone()),
@@ -136,15 +142,34 @@ impl Pipeline {
             .inc_by(inserted.duplicates as u64);
     }
 
-    /// Whether there is room for a request.
-    fn admit(&self) -> Result<(), Refusal> {
-        if self.stage() != Stage::Serving || self.room.is_short() {
+    /// Makes room for a request, if it may come in.
+    fn admit(self: &Arc<Self>, batch: &Batch) -> Result<Room, Refusal> {
+        if self.stage() != Stage::Serving || self.disk.is_short() {
             return Err(Refusal::Unavailable { retry_after: RETRY });
         }
-        if self.assembly.is_full() || self.log.is_congested() {
-            return Err(Refusal::Busy { retry_after: RETRY });
+        let busy = Refusal::Busy { retry_after: RETRY };
+        if self.log.is_congested() {
+            return Err(busy);
         }
-        Ok(())
+        Room::take(self, memory_of(batch)).ok_or(busy)
+    }
+
+    /// Waits until there is room for a request that was accepted before. One that was accepted with a larger
+    /// memory than there is now comes in alone.
+    pub(crate) fn wait_for_room(self: &Arc<Self>, batch: &Batch) -> Option<Room> {
+        loop {
+            let room = Room::take(self, memory_of(batch));
+            if room.is_some() || self.assembly.bytes() == 0 {
+                return room;
+            }
+            std::thread::sleep(ROOM_POLL);
+        }
+    }
+
+    /// Whether there is hardly room for anything.
+    pub(crate) fn is_full(&self) -> bool {
+        let taken = self.assembly.bytes() + self.on_the_way.load(Ordering::Relaxed);
+        taken > self.config.assembly.memory.as_u64() / 16 * 15
     }
 
     /// Takes in the collector's own spans, if there is room; nobody waits for them.
@@ -152,9 +177,9 @@ impl Pipeline {
         let Ok(batch) = Batch::scan(body, &Limits::NONE) else {
             return;
         };
-        if self.admit().is_ok() {
+        if let Ok(room) = self.admit(&batch) {
             // An error is a log that has stopped, which others tell.
-            let _ = self.log_and_assemble(batch);
+            let _ = self.log_and_assemble(batch, room);
         }
     }
 
@@ -163,10 +188,11 @@ impl Pipeline {
     fn log_and_assemble(
         self: &Arc<Self>,
         batch: Batch,
+        room: Room,
     ) -> Result<JoinHandle<Result<(), Refusal>>, Refusal> {
         let (number, durable) = self.write(&batch)?;
-        let pipeline = Arc::clone(self);
         Ok(self.runtime.spawn(async move {
+            let pipeline = &room.pipeline;
             let ticket = pipeline.positions.ticket(number);
             durable
                 .await
@@ -197,6 +223,34 @@ impl Pipeline {
     }
 }
 
+/// Memory for a request on its way into assembly, where its spans are counted one by one. So the bound on
+/// memory is kept with any number of requests at once.
+pub(crate) struct Room {
+    pipeline: Arc<Pipeline>,
+    bytes: u64,
+}
+
+impl Room {
+    fn take(pipeline: &Arc<Pipeline>, bytes: u64) -> Option<Room> {
+        let before = pipeline.on_the_way.fetch_add(bytes, Ordering::Relaxed);
+        let room = Room {
+            pipeline: Arc::clone(pipeline),
+            bytes,
+        };
+        let limit = pipeline.config.assembly.memory.as_u64();
+        // Given back by its drop if it is too much.
+        (pipeline.assembly.bytes() + before + bytes <= limit).then_some(room)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.pipeline
+            .on_the_way
+            .fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// The pipeline as the door of the collector sees it.
 #[derive(Clone)]
 pub(crate) struct Door(pub(crate) Arc<Pipeline>);
@@ -218,11 +272,11 @@ impl Sink for Door {
         if batch.is_empty() {
             return Ok(());
         }
-        pipeline.admit()?;
+        let room = pipeline.admit(&batch)?;
         let recording = pipeline.tracer.begin("accept", SpanKind::Server);
         let logged_at = unix_nanos();
         let spans = batch.len() as u64;
-        let task = pipeline.log_and_assemble(batch)?;
+        let task = pipeline.log_and_assemble(batch, room)?;
         if pipeline.config.intake.acknowledge == Acknowledge::Durable {
             let gone = Err(Refusal::Unavailable { retry_after: RETRY });
             task.await.unwrap_or(gone)?;

@@ -1,6 +1,6 @@
 //! After a start: what was accepted before and may not be in the store is offered to assembly again.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use quorate_storage::{AppendError, ReadError};
@@ -11,7 +11,7 @@ use crate::pipeline::{Pipeline, REQUESTS};
 
 /// Reads the log back; returns how many requests there were. Sealers run at the same time: when the open
 /// traces do not fit into memory, reading waits for them.
-pub(crate) fn recover(pipeline: &Pipeline) -> Result<u64, RecoverError> {
+pub(crate) fn recover(pipeline: &Arc<Pipeline>) -> Result<u64, RecoverError> {
     let (requests, begun) = read_back(pipeline)?;
     if !begun {
         begin_positions(pipeline)?;
@@ -19,7 +19,7 @@ pub(crate) fn recover(pipeline: &Pipeline) -> Result<u64, RecoverError> {
     Ok(requests)
 }
 
-fn read_back(pipeline: &Pipeline) -> Result<(u64, bool), ReadError> {
+fn read_back(pipeline: &Arc<Pipeline>) -> Result<(u64, bool), ReadError> {
     let mut begun = false;
     let count = pipeline
         .log
@@ -28,13 +28,11 @@ fn read_back(pipeline: &Pipeline) -> Result<(u64, bool), ReadError> {
                 pipeline.positions.begin(number);
                 begun = true;
             }
-            while pipeline.assembly.is_full() {
-                std::thread::sleep(Duration::from_millis(5));
-            }
             let ticket = pipeline.positions.ticket(number);
             // The limits of the configuration were for the client; what was accepted under earlier ones stays.
             let batch = Batch::scan(body, &Limits::NONE).map_err(|error| error.to_string())?;
             if !batch.is_empty() {
+                let _room = pipeline.wait_for_room(&batch);
                 pipeline.assemble(&Held::new(batch, ticket));
             }
             Ok(())

@@ -390,7 +390,7 @@ async fn keep_up(pipeline: Arc<Pipeline>) {
     loop {
         ticks.tick().await;
         release(&pipeline);
-        pipeline.room.look();
+        pipeline.disk.look();
     }
 }
 
