@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -260,13 +260,7 @@ impl Sink for Door {
         let pipeline = &self.0;
         let begun = Instant::now();
         let metrics = &pipeline.metrics;
-        let refused = batch.refused();
-        for (reason, spans) in [
-            ("invalid_id", refused.invalid_id),
-            ("utf8", refused.utf8),
-            ("too_many_attributes", refused.too_many_attributes),
-            ("too_deep", refused.too_deep),
-        ] {
+        for (reason, spans) in batch.refused().by_reason() {
             count(&metrics.spans_refused, reason, u64::from(spans));
         }
         if batch.is_empty() {
@@ -295,10 +289,4 @@ impl Sink for Door {
 
 pub(crate) fn millis(duration: Duration) -> u64 {
     duration.as_millis() as u64
-}
-
-/// Milliseconds since 1970, by the system's clock.
-pub(crate) fn wall_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
 }

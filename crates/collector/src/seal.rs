@@ -22,7 +22,7 @@ use quorate_trace_store::{Base, Decision, Fragment, StoreError};
 
 use crate::held::{Part, copied_out};
 use crate::metrics::count;
-use crate::pipeline::{Pipeline, wall_ms};
+use crate::pipeline::Pipeline;
 use crate::summary;
 use crate::telemetry::{Recording, unix_nanos};
 
@@ -223,7 +223,7 @@ fn decide(pipeline: &Pipeline, spans: &[Span<'_>]) -> Decision {
             policy: String::new(),
         };
     }
-    let decision = policies.decide(wall_ms(), spans);
+    let decision = policies.decide(unix_nanos() / 1_000_000, spans);
     if decision.keep {
         Decision::Kept {
             policy: decision.policy,

@@ -1,5 +1,6 @@
 //! Starting, serving, stopping.
 
+use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -75,7 +76,7 @@ impl StartError {
         move |source| StartError::Io { attempt, source }
     }
 
-    fn data(what: &str) -> impl FnOnce(&dyn std::fmt::Display) -> Self {
+    fn data<E: Display>(what: &str) -> impl FnOnce(E) -> Self {
         move |problem| StartError::Data(format!("{what}: {problem}"))
     }
 }
@@ -139,7 +140,7 @@ impl Collector {
         let recovered = tokio::task::spawn_blocking(move || recover::recover(&recovering))
             .await
             .map_err(|error| StartError::Data(error.to_string()))?
-            .map_err(|error| StartError::data("reading back what was accepted")(&error))?;
+            .map_err(StartError::data("reading back what was accepted"))?;
         if recovered > 0 {
             tracing::info!(requests = recovered, "took up what was accepted before");
         }
@@ -264,9 +265,9 @@ fn open(config: &Config, runtime: &Handle) -> Result<Parts, StartError> {
         ..quorate_storage::Options::default()
     };
     let log = RecordLog::open(&dir.join("log"), options, Disk::real())
-        .map_err(|error| StartError::data("the log of accepted spans")(&error))?;
-    let store = EmbeddedStore::open(&dir.join("store"))
-        .map_err(|error| StartError::data("the store of traces")(&error))?;
+        .map_err(StartError::data("the log of accepted spans"))?;
+    let store =
+        EmbeddedStore::open(&dir.join("store")).map_err(StartError::data("the store of traces"))?;
     let policies = Policies::new(&config.sampling.policy)
         .map_err(|error| ConfigError::Invalid(format!("sampling: {error}")))?;
     Ok(Parts {
@@ -292,7 +293,7 @@ fn exports(config: &Config, runtime: &Handle) -> Result<Exports, StartError> {
             ..forward::Config::new(&wanted.endpoint, protocol)
         };
         let forwarder = Forwarder::open(&config.data.dir.join("forward"), forward, runtime)
-            .map_err(|error| StartError::data("forwarding")(&error))?;
+            .map_err(StartError::data("forwarding"))?;
         exports.forward_to(forwarder);
     }
     #[cfg(feature = "parquet")]
@@ -310,7 +311,7 @@ fn exports(config: &Config, runtime: &Handle) -> Result<Exports, StartError> {
             archive,
             runtime,
         )
-        .map_err(|error| StartError::data("archiving")(&error))?;
+        .map_err(StartError::data("archiving"))?;
         exports.archive_in(archive);
     }
     Ok(exports)

@@ -8,7 +8,7 @@ use quorate_analysis::{History, Patterns};
 use quorate_assembly::Phase;
 use quorate_query::{Live, OpenTrace, ServiceGraph, Source, SpanMetrics};
 use quorate_trace::TraceId;
-use quorate_trace::wire::{Span, encode};
+use quorate_trace::wire::{Refused, Span, encode};
 use quorate_trace_store::TraceStore;
 use std::time::Instant;
 
@@ -78,8 +78,8 @@ impl Source for Answers {
         let figures = pipeline.assembly.figures(pipeline.now());
         let [complete, timed_out, evicted] = ["complete", "incomplete", "evicted"]
             .map(|verdict| counted(&metrics.traces_sealed, verdict));
-        let refused = ["invalid_id", "utf8", "too_many_attributes", "too_deep"]
-            .map(|reason| counted(&metrics.spans_refused, reason));
+        let reasons = Refused::default().by_reason();
+        let refused = reasons.map(|(reason, _)| counted(&metrics.spans_refused, reason));
         let accepted_spans = metrics.spans_accepted.get();
         Live {
             version: env!("CARGO_PKG_VERSION").to_owned(),

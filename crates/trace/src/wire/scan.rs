@@ -70,7 +70,18 @@ pub struct Refused {
 impl Refused {
     /// All of them.
     pub fn total(&self) -> u32 {
-        self.invalid_id + self.utf8 + self.too_many_attributes + self.too_deep + self.repeated
+        self.by_reason().iter().map(|(_, count)| count).sum()
+    }
+
+    /// Each reason, as the value of a metric's label, with its number.
+    pub fn by_reason(&self) -> [(&'static str, u32); 5] {
+        [
+            ("invalid_id", self.invalid_id),
+            ("utf8", self.utf8),
+            ("too_many_attributes", self.too_many_attributes),
+            ("too_deep", self.too_deep),
+            ("repeated", self.repeated),
+        ]
     }
 
     fn count(&mut self, problem: Problem) {
