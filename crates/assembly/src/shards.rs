@@ -22,6 +22,8 @@ pub struct Assembly<S> {
     hasher: ahash::RandomState,
     /// Memory of all spans, those with the sealer included.
     held_bytes: AtomicU64,
+    /// Counts calls of [`Assembly::ripe`]: each begins with another shard.
+    turn: AtomicU64,
 }
 
 /// What became of spans that were inserted.
@@ -154,6 +156,7 @@ impl<S> Assembly<S> {
             config,
             hasher: ahash::RandomState::new(),
             held_bytes: AtomicU64::new(0),
+            turn: AtomicU64::new(0),
         }
     }
 
@@ -198,7 +201,11 @@ impl<S> Assembly<S> {
     pub fn ripe(&self, now: Millis, max: usize) -> Vec<Ripe<S>> {
         let mut taken = Vec::new();
         let mut open_bytes = 0;
-        for shard in &self.shards {
+        // If a sealer does not keep up, one shard alone may have `max`; none may wait for the others to
+        // have nothing.
+        let first = self.turn.fetch_add(1, Ordering::Relaxed) as usize % self.shards.len();
+        let (later, sooner) = self.shards.split_at(first);
+        for shard in sooner.iter().chain(later) {
             let mut shard = shard.lock();
             shard.take_due(&self.config, now, max, &mut taken);
             open_bytes += shard.open_bytes();

@@ -350,6 +350,43 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..60)
 }
 
+/// More spans come than the sealer takes: every shard gets its turn, and no trace waits for the load to end.
+#[test]
+fn a_slow_sealer_starves_no_trace() {
+    let mut node = Node::new(Config {
+        shards: 2,
+        ..config()
+    });
+    let first: BTreeSet<TraceId> = (0..100).map(trace).collect();
+    let whole = |of: u8| span(of, 1, 0);
+    node.insert(0, (0..100).map(whole));
+    let mut number = 100;
+    for now in (QUIET + SLACK..).step_by(10).take(200) {
+        // Four come for every one that is sealed.
+        node.insert(
+            now,
+            (0..4).map(|_| {
+                number = 100 + (number + 1) % 100;
+                whole(number)
+            }),
+        );
+        for ripe in node.assembly.ripe(Millis(now), 1) {
+            let base = node.base(ripe.trace());
+            match node.assembly.judge(ripe, base) {
+                Judgement::Seal(sealing) => {
+                    node.keep(&sealing);
+                    node.assembly.sealed(sealing);
+                }
+                Judgement::Waits | Judgement::Nothing { .. } => {}
+            }
+        }
+    }
+    let starved = first
+        .iter()
+        .filter(|trace| !node.store.contains_key(*trace));
+    assert_eq!(starved.count(), 0);
+}
+
 proptest! {
     /// Whatever comes in whichever order, with a store that refuses now and then and spans that arrive
     /// in the middle of a seal: every span is in the store once, and a trace said to be complete is.
