@@ -355,21 +355,19 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn a_slow_sealer_starves_no_trace() {
     let mut node = Node::new(Config {
         shards: 2,
+        memory_bytes: 1_000_000,
         ..config()
     });
-    let first: BTreeSet<TraceId> = (0..100).map(trace).collect();
-    let whole = |of: u8| span(of, 1, 0);
-    node.insert(0, (0..100).map(whole));
-    let mut number = 100;
-    for now in (QUIET + SLACK..).step_by(10).take(200) {
+    let numbered = |number: u128| TraceId::new((number + 1).to_be_bytes()).expect("not zero");
+    let whole = |number: u128| Arrival {
+        trace: numbered(number),
+        ..span(0, 1, 0)
+    };
+    let first: BTreeSet<TraceId> = (0..200).map(numbered).collect();
+    node.insert(0, (0..200).map(whole));
+    for (turn, now) in (0..250).zip((QUIET + SLACK..).step_by(10)) {
         // Four come for every one that is sealed.
-        node.insert(
-            now,
-            (0..4).map(|_| {
-                number = 100 + (number + 1) % 100;
-                whole(number)
-            }),
-        );
+        node.insert(now, (0..4).map(|of| whole(200 + turn * 4 + of)));
         for ripe in node.assembly.ripe(Millis(now), 1) {
             let base = node.base(ripe.trace());
             match node.assembly.judge(ripe, base) {
