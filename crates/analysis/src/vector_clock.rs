@@ -45,8 +45,10 @@ impl VectorClocks {
     /// Adds the clock of the next span.
     pub(crate) fn push(&mut self, span: &Span<'_>) {
         let from = self.components.len();
-        for (key, value) in span.attributes() {
-            if let Some((process, count)) = component(key, &value) {
+        let clock = span.attributes().unread();
+        for (key, value) in clock.filter(|(key, _)| key.starts_with(PREFIX.as_bytes())) {
+            let key = str::from_utf8(key).unwrap_or_default();
+            if let Some((process, count)) = component(key, &value.read()) {
                 // Zero is what an absent process has.
                 if count > 0 {
                     let process = self.process(process);

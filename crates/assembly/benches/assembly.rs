@@ -42,7 +42,7 @@ fn batch(number: u64) -> Vec<Arrival<Payload>> {
         let id = |position: u64| SpanId::new(scramble(number << 8 | position).to_be_bytes());
         Arrival {
             trace: TraceId::new(trace.to_be_bytes()).expect("not zero"),
-            span: id(position).expect("not zero"),
+            span: id(position).expect("not zero").into(),
             parent: position.checked_sub(1).and_then(id),
             bytes: 466,
             payload: (Arc::clone(&body), at as u32),
@@ -85,8 +85,8 @@ fn insert_into_open_traces(bencher: Bencher<'_, '_>, open: u64) {
             at += 1;
             let mut batch = batch(scramble(at) % (open / TRACES));
             for arrival in &mut batch {
-                let span = u64::from_be_bytes(*arrival.span.bytes()) ^ scramble(at);
-                arrival.span = SpanId::new(span.to_be_bytes()).expect("not zero");
+                let span = u64::from_be_bytes(*arrival.span.id.bytes()) ^ scramble(at);
+                arrival.span.id = SpanId::new(span.to_be_bytes()).expect("not zero");
             }
             batch
         })
@@ -130,7 +130,9 @@ fn judge(bencher: Bencher<'_, '_>, spans: u64) {
     let assembly = Assembly::new(config());
     let chain = (0..spans).map(|at| Arrival {
         trace: TraceId::new([1; 16]).expect("not zero"),
-        span: SpanId::new(scramble(at).to_be_bytes()).expect("not zero"),
+        span: SpanId::new(scramble(at).to_be_bytes())
+            .expect("not zero")
+            .into(),
         parent: at
             .checked_sub(1)
             .and_then(|at| SpanId::new(scramble(at).to_be_bytes())),

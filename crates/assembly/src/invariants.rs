@@ -1,6 +1,6 @@
 //! What must hold of assembly, defined by what is on the disk and without regard to how it got there.
 
-use quorate_trace::{SpanId, TraceId, Verdict};
+use quorate_trace::{SpanId, SpanKey, TraceId, Verdict};
 
 use crate::Phase;
 use crate::machine::{Assembler, Durable, Fragment, Offered};
@@ -20,7 +20,7 @@ pub fn is_stored(span: &Offered, disk: &Durable) -> bool {
 pub fn occurrences(span: &Offered, disk: &Durable) -> usize {
     let stored = disk.store.get(&span.trace).into_iter().flatten();
     let stored = stored.flat_map(|fragment| &fragment.spans);
-    stored.filter(|(id, _)| *id == span.span).count()
+    stored.filter(|(key, _)| *key == span.span).count()
 }
 
 /// Accepted spans are never lost: the running node holds this span in an open trace, or the store has
@@ -33,7 +33,7 @@ pub fn is_kept(span: &Offered, node: &Assembler, disk: &Durable) -> bool {
 /// in two of them.
 pub fn sealed_once(disk: &Durable) -> bool {
     disk.store.values().all(|fragments| {
-        let mut spans: Vec<SpanId> = Vec::new();
+        let mut spans: Vec<SpanKey> = Vec::new();
         for (at, fragment) in (1..).zip(fragments) {
             if fragment.revision != at || fragment.spans.is_empty() {
                 return false;
@@ -61,7 +61,7 @@ fn right(fragments: &[Fragment]) -> bool {
         return true;
     };
     let spans: Vec<_> = fragments.iter().flat_map(|f| &f.spans).collect();
-    let there = |id: &SpanId| spans.iter().any(|(span, _)| span == id);
+    let there = |id: &SpanId| spans.iter().any(|(span, _)| span.id == *id);
     let absent = |id: &SpanId| !there(id) && spans.iter().any(|(_, parent)| *parent == Some(*id));
     let rooted = spans.iter().any(|(_, parent)| parent.is_none());
     let orphaned = spans.iter().any(|(_, parent)| match parent {

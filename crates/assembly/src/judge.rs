@@ -4,7 +4,7 @@
 //! of hashing: spans by identifier, and the parents they name. One walk over both finds every parent
 //! that is not there, in order and once each.
 
-use quorate_trace::{Completeness, SpanId, Verdict};
+use quorate_trace::{Completeness, SpanId, SpanKey, Verdict};
 
 use crate::{Base, OpenSpan};
 
@@ -41,11 +41,11 @@ pub enum Decision {
 /// may be on its way even if no span says so.
 pub fn decide<S>(open: &[OpenSpan<S>], base: Option<&Base>, cause: Cause, quiet: bool) -> Decision {
     let stored = base.map_or(&[][..], |base| &base.spans[..]);
-    let mut ids: Vec<SpanId> = stored.iter().map(|(span, _)| *span).collect();
-    ids.sort_unstable();
+    let mut keys: Vec<SpanKey> = stored.iter().map(|(span, _)| *span).collect();
+    keys.sort_unstable();
     let mut new = None;
-    if !ids.is_empty() {
-        let unknown = |span: &OpenSpan<S>| ids.binary_search(&span.span).is_err();
+    if !keys.is_empty() {
+        let unknown = |span: &OpenSpan<S>| keys.binary_search(&span.span).is_err();
         let positions = (0..).zip(open).filter(|(_, span)| unknown(span));
         let positions: Vec<u32> = positions.map(|(at, _)| at).collect();
         if positions.is_empty() {
@@ -53,13 +53,13 @@ pub fn decide<S>(open: &[OpenSpan<S>], base: Option<&Base>, cause: Cause, quiet:
         }
         new = (positions.len() < open.len()).then_some(positions);
     }
-    let known = |span: &&OpenSpan<S>| new.is_none() || ids.binary_search(&span.span).is_err();
+    let known = |span: &&OpenSpan<S>| new.is_none() || keys.binary_search(&span.span).is_err();
     let fresh: Vec<_> = open.iter().filter(known).collect();
     let parents = stored.iter().map(|(_, parent)| *parent);
     let parents = parents.chain(fresh.iter().map(|span| span.parent));
     let parents: Vec<Option<SpanId>> = parents.collect();
-    ids.extend(fresh.iter().map(|span| span.span));
-    let mut completeness = examine(ids, parents);
+    keys.extend(fresh.iter().map(|span| span.span));
+    let mut completeness = examine(keys, parents);
     let whole = completeness.roots > 0 && completeness.missing_count == 0;
     completeness.verdict = match cause {
         _ if whole && quiet => Verdict::Complete,
@@ -71,22 +71,22 @@ pub fn decide<S>(open: &[OpenSpan<S>], base: Option<&Base>, cause: Cause, quiet:
 }
 
 /// Counts spans and roots and finds missing parents; the verdict is left to the caller.
-fn examine(mut ids: Vec<SpanId>, parents: Vec<Option<SpanId>>) -> Completeness {
+fn examine(mut keys: Vec<SpanKey>, parents: Vec<Option<SpanId>>) -> Completeness {
     let roots = parents.iter().filter(|parent| parent.is_none()).count();
-    ids.sort_unstable();
+    keys.sort_unstable();
     let mut named: Vec<SpanId> = parents.into_iter().flatten().collect();
     named.sort_unstable();
     named.dedup();
-    let mut there = ids.iter().peekable();
+    let mut there = keys.iter().map(|key| key.id).peekable();
     named.retain(|parent| {
-        while there.next_if(|id| *id < parent).is_some() {}
-        there.peek() != Some(&parent)
+        while there.next_if(|id| id < parent).is_some() {}
+        there.peek() != Some(parent)
     });
     let missing_count = count(named.len());
     named.truncate(Completeness::MISSING_MAX);
     Completeness {
         verdict: Verdict::Incomplete,
-        spans: count(ids.len()),
+        spans: count(keys.len()),
         roots: count(roots),
         missing: named,
         missing_count,

@@ -37,13 +37,16 @@
 //!
 //! ```
 //! use quorate_assembly::{Arrival, Assembly, Config, Judgement, Millis};
-//! use quorate_trace::{SpanId, TraceId, Verdict};
+//! use quorate_trace::{SpanId, SpanKey, TraceId, Verdict};
 //!
 //! let assembly = Assembly::new(Config::default());
 //! let trace = TraceId::new([7; 16]).unwrap();
 //! let root = Arrival {
 //!     trace,
-//!     span: SpanId::new([1; 8]).unwrap(),
+//!     span: SpanKey {
+//!         id: SpanId::new([1; 8]).unwrap(),
+//!         content: 0x5eed, // a digest of what the span says
+//!     },
 //!     parent: None,
 //!     bytes: 400,
 //!     payload: "where its content is",

@@ -23,7 +23,7 @@ use std::hash::{Hash, Hasher};
 use std::mem;
 use std::sync::Arc;
 
-use quorate_trace::SpanId;
+use quorate_trace::SpanKey;
 
 use crate::{Config, Millis, OpenSpan};
 
@@ -91,15 +91,15 @@ impl<S> Lifecycle<S> {
         true
     }
 
-    fn learn(&mut self, id: SpanId) -> bool {
+    fn learn(&mut self, key: SpanKey) -> bool {
         if let Some(index) = &mut self.index {
-            return index.0.insert(id);
+            return index.0.insert(key);
         }
-        if self.spans().any(|known| known.span == id) {
+        if self.spans().any(|known| known.span == key) {
             return false;
         }
         if self.len() >= LINEAR_SPANS_MAX {
-            let index = self.spans().map(|span| span.span).chain([id]).collect();
+            let index = self.spans().map(|span| span.span).chain([key]).collect();
             self.index = Some(Box::new(Index(index)));
         }
         true
@@ -218,9 +218,9 @@ impl<S> Default for Lifecycle<S> {
     }
 }
 
-/// Identifiers of a trace's spans. It follows from them, so it takes no part in comparing lifecycles.
+/// Keys of a trace's spans. It follows from them, so it takes no part in comparing lifecycles.
 #[derive(Clone, Debug)]
-struct Index(HashSet<SpanId, ahash::RandomState>);
+struct Index(HashSet<SpanKey, ahash::RandomState>);
 
 impl PartialEq for Index {
     fn eq(&self, _: &Self) -> bool {

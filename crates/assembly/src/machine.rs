@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_machine::{Effects, Event, Machine, NodeId, Ticks};
-use quorate_trace::{Completeness, SpanId, TraceId, Verdict};
+use quorate_trace::{Completeness, SpanId, SpanKey, TraceId, Verdict};
 
 use crate::judge::{Cause, Decision, decide};
 use crate::lifecycle::{Lifecycle, Phase, Shared};
@@ -37,7 +37,7 @@ pub struct Offered {
     /// Its trace.
     pub trace: TraceId,
     /// The span.
-    pub span: SpanId,
+    pub span: SpanKey,
     /// Its parent, unless it is a root.
     pub parent: Option<SpanId>,
 }
@@ -84,7 +84,7 @@ pub enum Record {
     /// To the store: a revision.
     Stored(TraceId, Fragment),
     /// To the log: these spans of a trace are not needed any more.
-    Released(TraceId, Vec<SpanId>),
+    Released(TraceId, Vec<SpanKey>),
 }
 
 /// A revision of a trace in the store.
@@ -95,7 +95,7 @@ pub struct Fragment {
     /// The verdict on the trace up to this revision.
     pub completeness: Completeness,
     /// The spans of this revision.
-    pub spans: Vec<(SpanId, Option<SpanId>)>,
+    pub spans: Vec<(SpanKey, Option<SpanId>)>,
 }
 
 /// What a crash leaves.
@@ -140,7 +140,7 @@ enum Seal {
     /// The store was given the next revision, with these of the spans.
     Given {
         spans: Shared<()>,
-        new: Vec<(SpanId, Option<SpanId>)>,
+        new: Vec<(SpanKey, Option<SpanId>)>,
         verdict: Verdict,
     },
 }
@@ -217,7 +217,7 @@ impl Machine for Assembler {
             Message::Logged(span) => {
                 let stored = sender.store.get(&span.trace).into_iter().flatten();
                 let mut stored = stored.flat_map(|fragment| &fragment.spans);
-                sender.log.contains(span) || stored.any(|(id, _)| *id == span.span)
+                sender.log.contains(span) || stored.any(|(key, _)| *key == span.span)
             }
             Message::Stored { trace, revision } => {
                 let mut fragments = sender.store.get(trace).into_iter().flatten();
@@ -342,7 +342,7 @@ impl Assembler {
         }
     }
 
-    fn learn(&mut self, trace: TraceId, revision: u32, spans: &[(SpanId, Option<SpanId>)]) {
+    fn learn(&mut self, trace: TraceId, revision: u32, spans: &[(SpanKey, Option<SpanId>)]) {
         let base = self.stored.entry(trace).or_default();
         base.revision = revision;
         base.spans.extend_from_slice(spans);

@@ -1,6 +1,6 @@
 //! Spans as assembly sees them: who they are, whose child, and what they cost.
 
-use quorate_trace::{SpanId, TraceId};
+use quorate_trace::{SpanId, SpanKey, TraceId};
 
 /// A time in milliseconds since some moment that all callers agree on. Only differences matter, and
 /// that it does not go back: take it from a monotonic clock.
@@ -27,8 +27,8 @@ impl Millis {
 pub struct Arrival<S> {
     /// Its trace.
     pub trace: TraceId,
-    /// Its own identifier, unique within the trace.
-    pub span: SpanId,
+    /// Which of the trace's spans it is.
+    pub span: SpanKey,
     /// Its parent, unless it is a root.
     pub parent: Option<SpanId>,
     /// The memory that it stands for, in bytes: its own share of what the payload keeps alive.
@@ -40,8 +40,8 @@ pub struct Arrival<S> {
 /// A span of an open trace, which knows its trace already.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OpenSpan<S> {
-    /// Its identifier.
-    pub span: SpanId,
+    /// Which of the trace's spans it is.
+    pub span: SpanKey,
     /// Its parent, unless it is a root.
     pub parent: Option<SpanId>,
     /// The memory that it stands for, in bytes.
@@ -67,5 +67,5 @@ pub struct Base {
     /// The last revision, counted from 1.
     pub revision: u32,
     /// Every stored span and its parent.
-    pub spans: Vec<(SpanId, Option<SpanId>)>,
+    pub spans: Vec<(SpanKey, Option<SpanId>)>,
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use quorate_assembly::{
     Arrival, Assembly, Base, Cause, Config, Inserted, Judgement, Millis, Phase, Sealing,
 };
-use quorate_trace::{SpanId, TraceId, Verdict};
+use quorate_trace::{SpanId, SpanKey, TraceId, Verdict};
 
 const QUIET: u64 = 1_000;
 const DEADLINE: u64 = 10_000;
@@ -35,7 +35,7 @@ fn id(number: u64) -> SpanId {
 fn span(of: u8, number: u64, parent: u64) -> Arrival<&'static str> {
     Arrival {
         trace: trace(of),
-        span: id(number),
+        span: id(number).into(),
         parent: (parent > 0).then(|| id(parent)),
         bytes: 100,
         payload: "content",
@@ -54,7 +54,7 @@ struct Fragment {
     verdict: Verdict,
     cause: Cause,
     missing: Vec<SpanId>,
-    spans: Vec<(SpanId, Option<SpanId>)>,
+    spans: Vec<(SpanKey, Option<SpanId>)>,
 }
 
 impl Node {
@@ -180,7 +180,7 @@ fn a_late_span_amends_and_a_duplicate_does_not() {
     assert_eq!(node.verdicts(0), [Verdict::Incomplete, Verdict::Complete]);
     let second = &node.store[&trace(0)][1];
     assert_eq!(second.revision, 2);
-    assert_eq!(second.spans, [(id(2), Some(id(1)))]);
+    assert_eq!(second.spans, [(id(2).into(), Some(id(1)))]);
 
     // Nothing new: nothing is sealed.
     let inserted = node.insert(30_000, [span(0, 3, 2), span(0, 3, 2)]);
@@ -209,7 +209,10 @@ fn spans_that_arrive_while_their_trace_is_sealed_are_the_next_revision() {
     node.assembly.sealed(sealing);
     assert_eq!(node.phase(0), Some(Phase::Active));
     assert_eq!(node.seal(30_000 + SLACK), 1);
-    assert_eq!(node.store[&trace(0)][1].spans, [(id(2), Some(id(1)))]);
+    assert_eq!(
+        node.store[&trace(0)][1].spans,
+        [(id(2).into(), Some(id(1)))]
+    );
     assert_eq!(node.verdicts(0), [Verdict::Complete, Verdict::Complete]);
 }
 
@@ -350,6 +353,29 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..60)
 }
 
+/// As Zipkin's clients and servers do: none of the two is lost, and each collapses with its own copies only,
+/// open or stored.
+#[test]
+fn spans_that_share_an_identifier_are_two() {
+    let mut node = Node::new(config());
+    let client = span(0, 2, 1);
+    let mut server = client.clone();
+    server.span.content = 7;
+    node.insert(0, [span(0, 1, 0), client.clone()]);
+    let inserted = node.insert(0, [server.clone(), client.clone()]);
+    assert_eq!((inserted.fresh, inserted.duplicates), (1, 1));
+    assert_eq!(node.seal(QUIET + SLACK), 1);
+    let stored = &node.store[&trace(0)][0];
+    assert_eq!((stored.verdict, stored.spans.len()), (Verdict::Complete, 3));
+
+    // Again after they were stored, and one that says something else.
+    let mut other = server.clone();
+    other.span.content = 8;
+    node.insert(5_000, [server, client, other.clone()]);
+    assert_eq!(node.seal(5_000 + QUIET + SLACK), 1);
+    assert_eq!(node.store[&trace(0)][1].spans, [(other.span, other.parent)]);
+}
+
 /// More spans come than the sealer takes: every shard gets its turn, and no trace waits for the load to end.
 #[test]
 fn a_slow_sealer_starves_no_trace() {
@@ -434,7 +460,7 @@ proptest! {
                 prop_assert!(!fragment.spans.is_empty());
                 there.extend(fragment.spans.clone());
                 let root = there.iter().any(|(_, parent)| parent.is_none());
-                let has = |parent: &SpanId| there.iter().any(|(span, _)| span == parent);
+                let has = |parent: &SpanId| there.iter().any(|(span, _)| span.id == *parent);
                 let missing = there.iter().filter_map(|(_, parent)| *parent);
                 let missing: BTreeSet<SpanId> = missing.filter(|parent| !has(parent)).collect();
                 prop_assert_eq!(&fragment.missing, &missing.iter().copied().collect::<Vec<_>>());
@@ -442,7 +468,7 @@ proptest! {
                     prop_assert!(root && missing.is_empty());
                 }
             }
-            stored.extend(there.iter().map(|(span, _)| (*trace, *span)));
+            stored.extend(there.iter().map(|(span, _)| (*trace, span.id)));
         }
         stored.sort_unstable();
         prop_assert_eq!(stored, offered.into_iter().collect::<Vec<_>>());

@@ -38,7 +38,7 @@ impl Held {
     /// Its spans, as assembly takes them.
     pub(crate) fn arrivals(self: &Arc<Self>) -> Vec<Arrival<Part>> {
         let arrival = |index| {
-            let (trace, span, parent) = self.batch.ids(index);
+            let (trace, span, parent) = self.batch.identity(index);
             Arrival {
                 trace,
                 span,

@@ -17,7 +17,7 @@ use quorate_analysis::faults_of;
 use quorate_assembly::{Judgement, Ripe, Sealing};
 use quorate_export::forward::OfferError;
 use quorate_trace::wire::{Batch, Limits, Span, encode};
-use quorate_trace::{SpanId, TraceId, Verdict};
+use quorate_trace::{SpanKey, TraceId, Verdict};
 use quorate_trace_store::{Base, Decision, Fragment, StoreError};
 
 use crate::held::{Part, copied_out};
@@ -124,7 +124,7 @@ fn copy_out(pipeline: &Pipeline, trace: TraceId) {
     let Some(copy) = copied_out(&parts) else {
         return;
     };
-    let copies: HashMap<SpanId, Part> = copy
+    let copies: HashMap<SpanKey, Part> = copy
         .arrivals()
         .into_iter()
         .map(|arrival| (arrival.span, arrival.payload))
@@ -174,18 +174,15 @@ fn store(
 fn fragment(pipeline: &Pipeline, to_seal: &ToSeal) -> Result<Fragment, StoreError> {
     let sealing = &to_seal.sealing;
     let trace = sealing.trace();
-    let new: Vec<Span<'_>> = sealing
-        .spans()
-        .iter()
-        .map(|open| open.payload.span())
-        .collect();
     let stored = match &sealing.base {
         Some(_) => stored_spans(pipeline, trace)?,
         None => None,
     };
-    let mut all = new.clone();
-    all.extend(stored.iter().flat_map(|batch| batch.spans()));
-    observe(pipeline, &new);
+    let new = sealing.spans().iter().map(|open| open.payload.span());
+    let stored = stored.iter().flat_map(|batch| batch.spans());
+    let all: Vec<Span<'_>> = new.chain(stored).collect();
+    let new = &all[..sealing.spans().len()];
+    observe(pipeline, new);
     let found = faults_of(&all, &pipeline.patterns, &pipeline.history.read());
     let decision = match &to_seal.earlier {
         Some(earlier) => earlier.clone(),
@@ -202,7 +199,7 @@ fn fragment(pipeline: &Pipeline, to_seal: &ToSeal) -> Result<Fragment, StoreErro
             .map(|open| (open.span, open.parent))
             .collect(),
         spans: if decision.is_kept() {
-            encode(&new)
+            encode(new)
         } else {
             Bytes::new()
         },

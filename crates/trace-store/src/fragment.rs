@@ -1,7 +1,7 @@
 //! What is put into a store, and what comes out.
 
 use bytes::Bytes;
-use quorate_trace::{Completeness, SpanId, TraceId};
+use quorate_trace::{Completeness, SpanId, SpanKey, TraceId};
 use serde::{Deserialize, Serialize};
 
 use crate::Summary;
@@ -51,7 +51,7 @@ pub struct Fragment {
     /// above.
     pub summary: Summary,
     /// The new spans, with their parents.
-    pub ids: Vec<(SpanId, Option<SpanId>)>,
+    pub ids: Vec<(SpanKey, Option<SpanId>)>,
     /// The new spans as an OTLP `TracesData` message; empty if they are dropped.
     pub spans: Bytes,
 }
@@ -62,7 +62,7 @@ pub struct Base {
     /// The latest revision.
     pub revision: u32,
     /// All spans of all revisions, with their parents, whether they were kept or dropped.
-    pub ids: Vec<(SpanId, Option<SpanId>)>,
+    pub ids: Vec<(SpanKey, Option<SpanId>)>,
     /// What sampling decided for the latest revision.
     pub decision: Decision,
 }

@@ -16,4 +16,4 @@ pub mod json;
 pub mod wire;
 
 pub use completeness::{Completeness, Verdict};
-pub use id::{InvalidId, SpanId, TraceId};
+pub use id::{InvalidId, SpanId, SpanKey, TraceId};

@@ -86,6 +86,42 @@ async fn a_missing_parent_is_named_and_a_late_span_amends_the_verdict() {
     );
 }
 
+/// As Zipkin's instrumentation does: the two sides of a call share an identifier.
+#[tokio::test]
+async fn spans_that_share_an_identifier_are_both_kept() {
+    let collector = Collector::start().await;
+    let trace: TraceNumber = 0x5a;
+    let client = spans::span(trace, 2, 1);
+    let server = spans::Span {
+        name: "the other side".to_owned(),
+        kind: 2,
+        ..client.clone()
+    };
+    let calls = spans::request("shop", vec![spans::span(trace, 1, 0), client]);
+    let served = spans::request("stock", vec![server]);
+    for request in [&calls, &served] {
+        assert_eq!(collector.send(request).unwrap(), 200);
+    }
+    let found = collector.sealed(&spans::hex(trace)).await;
+    assert_eq!(found["summary"]["completeness"]["verdict"], "complete");
+    assert_eq!(span_ids(&found).len(), 3);
+
+    // Sent again after they were stored, each collapses with its own copy.
+    for request in [&calls, &served] {
+        assert_eq!(collector.send(request).unwrap(), 200);
+    }
+    eventually("the copies are counted", || async {
+        let metrics = collector.get("/metrics").unwrap().1;
+        metrics
+            .contains("quorate_spans_duplicate_total 3")
+            .then_some(())
+    })
+    .await;
+    let found = collector.sealed(&spans::hex(trace)).await;
+    assert_eq!(span_ids(&found).len(), 3);
+    assert_eq!(found["summary"]["revision"], 1);
+}
+
 #[tokio::test]
 async fn what_is_open_when_it_stops_is_assembled_on_after_the_next_start() {
     let windows = "[assembly]\nquiet = \"1s\"\ndeadline = \"30s\"\n";

@@ -42,7 +42,7 @@ fn id(number: u8) -> SpanId {
 fn span(number: u8) -> Vec<Arrival<u8>> {
     vec![Arrival {
         trace: trace(),
-        span: id(number),
+        span: id(number).into(),
         parent: (number > 1).then(|| id(number - 1)),
         bytes: 100,
         payload: number,
@@ -70,7 +70,7 @@ impl Node {
         let parent = |span: &SpanId| (span.bytes()[0] > 1).then(|| id(span.bytes()[0] - 1));
         Some(Base {
             revision,
-            spans: spans.map(|span| (span, parent(&span))).collect(),
+            spans: spans.map(|span| (span.into(), parent(&span))).collect(),
         })
     }
 
@@ -79,7 +79,7 @@ impl Node {
         for ripe in self.assembly.ripe(now, 10) {
             let base = self.base();
             if let Judgement::Seal(sealing) = self.assembly.judge(ripe, base) {
-                let spans = sealing.spans().iter().map(|span| span.span).collect();
+                let spans = sealing.spans().iter().map(|span| span.span.id).collect();
                 let fragment = (sealing.revision, sealing.completeness.verdict, spans);
                 self.store.lock().expect("no panic").push(fragment);
                 self.assembly.sealed(sealing);
@@ -98,7 +98,7 @@ impl Node {
     fn open(&self) -> Vec<SpanId> {
         let open = self.assembly.open(&trace());
         let spans = open.into_iter().flat_map(|open| open.spans);
-        spans.map(|span| span.span).collect()
+        spans.map(|span| span.span.id).collect()
     }
 
     /// When all threads are done: every one of `spans` is there exactly once, open or stored, the

@@ -17,7 +17,7 @@ use crate::{Bounds, Node, Property, Protocol, Request, State, Up};
 use quorate_assembly::invariants;
 use quorate_assembly::machine::{Assembler, Command, NodeConfig, Offered, Output};
 use quorate_machine::NodeId;
-use quorate_trace::{SpanId, TraceId};
+use quorate_trace::{SpanId, SpanKey, TraceId};
 
 const NODE: NodeId = NodeId(1);
 
@@ -32,7 +32,8 @@ pub struct AssemblyModel {
 /// What is particular to a configuration of the model.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// The spans, each as trace, number, and number of the parent (0: it is a root).
+    /// The spans, each as trace, number, and number of the parent (0: it is a root). Numbers with the same
+    /// last digit are spans with the same identifier that say different things.
     pub spans: Vec<(u8, u8, u8)>,
     /// Spans that are offered again, at any time after the first.
     pub duplicates: u8,
@@ -87,7 +88,10 @@ impl AssemblyModel {
         spans.filter_map(|&(trace, span, parent)| {
             Some(Offered {
                 trace: TraceId::new([trace; 16])?,
-                span: span_id(span)?,
+                span: SpanKey {
+                    id: span_id(span % 10)?,
+                    content: u64::from(span / 10),
+                },
                 parent: span_id(parent),
             })
         })
@@ -211,8 +215,12 @@ impl Protocol for AssemblyModel {
                     Some(parent) => format!("child of {}", last(parent.bytes())),
                     None => "a root".to_owned(),
                 };
-                let (trace, span) = (last(trace.bytes()), last(span.bytes()));
-                format!("offers span {span} of trace {trace}, {child}")
+                let (trace, content) = (last(trace.bytes()), span.content);
+                let span = last(span.id.bytes());
+                match content {
+                    0 => format!("offers span {span} of trace {trace}, {child}"),
+                    _ => format!("offers another span {span} of trace {trace}, {child}"),
+                }
             }
             Command::Evict(trace) => format!("evicts trace {}", last(trace.bytes())),
         }

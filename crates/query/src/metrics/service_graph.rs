@@ -301,11 +301,16 @@ fn call_of_peer<'a>(span: &Span<'a>) -> Option<Call<'a>> {
         return None;
     }
     let mut best: Option<(usize, &str)> = None;
-    for (key, value) in span.attributes() {
-        let rank = PEERS.iter().position(|(peer, _)| *peer == key);
-        let named = rank.zip(value.as_str().filter(|name| !name.is_empty()));
-        if let Some(named) = named.filter(|(rank, _)| best.is_none_or(|(least, _)| *rank < least)) {
-            best = Some(named);
+    for (key, value) in span.attributes().unread() {
+        let rank = PEERS
+            .iter()
+            .position(|(peer, _)| peer.as_bytes() == key)
+            .filter(|rank| best.is_none_or(|(least, _)| *rank < least));
+        let Some(rank) = rank else {
+            continue;
+        };
+        if let Some(name) = value.read().as_str().filter(|name| !name.is_empty()) {
+            best = Some((rank, name));
         }
     }
     let (rank, callee) = best?;

@@ -6,7 +6,7 @@
 //! thousands. A trace is read by decompressing the one chunk that it is in.
 
 use bytes::Bytes;
-use fjall::{Keyspace, OwnedWriteBatch};
+use fjall::{Keyspace, OwnedWriteBatch, UserValue};
 use serde::{Deserialize, Serialize};
 
 use super::head::Location;
@@ -16,8 +16,10 @@ use crate::{Fragment, Query, StoreError};
 /// A chunk is closed when it has this much before compression: enough for the compression to find what
 /// repeats, little enough to be decompressed for one trace.
 const CHUNK_BYTES: usize = 128 << 10;
-/// What the compression can take, rounded down.
+/// What is in memory at once when a trace is read.
 const FRAGMENT_BYTES_MAX: usize = 1 << 30;
+/// The level at which zstd takes a fifth less time than lz4, and a tenth less space.
+const COMPRESSION_LEVEL: i32 = -4;
 
 /// A block in the index: which queries it cannot have an answer for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -127,7 +129,40 @@ pub(crate) struct Builder<'a> {
     rows: Vec<Row<'a>>,
     /// The chunk that is being filled.
     chunk: Vec<u8>,
-    chunks: Vec<Vec<u8>>,
+    chunks: Vec<UserValue>,
+}
+
+const LENGTH_BYTES: usize = 4;
+
+/// Compresses parts of blocks; keeps its tables and its buffer for the next one.
+pub(crate) struct Compressor {
+    zstd: zstd::bulk::Compressor<'static>,
+    out: Vec<u8>,
+}
+
+impl Compressor {
+    pub(crate) fn new() -> Result<Compressor, StoreError> {
+        Ok(Compressor {
+            zstd: zstd::bulk::Compressor::new(COMPRESSION_LEVEL)?,
+            out: Vec::new(),
+        })
+    }
+
+    /// The length of `part` in 4 bytes little-endian, and a zstd frame.
+    fn compress(&mut self, part: &[u8]) -> Result<UserValue, StoreError> {
+        let room = LENGTH_BYTES + zstd::zstd_safe::compress_bound(part.len());
+        if self.out.len() < room {
+            self.out.resize(room, 0);
+        }
+        let (length, frame) = self.out.split_at_mut(LENGTH_BYTES);
+        length.copy_from_slice(&(part.len() as u32).to_le_bytes());
+        let written = self.zstd.compress_to_buffer(part, frame)?;
+        let compressed = UserValue::from(&self.out[..LENGTH_BYTES + written]);
+        // A long trace must not keep its buffer for ever.
+        self.out.truncate(4 * CHUNK_BYTES);
+        self.out.shrink_to_fit();
+        Ok(compressed)
+    }
 }
 
 impl<'a> Builder<'a> {
@@ -145,6 +180,7 @@ impl<'a> Builder<'a> {
         &mut self,
         fragment: &'a Fragment,
         is_first: bool,
+        compressor: &mut Compressor,
     ) -> Result<Location, StoreError> {
         let spans: &[u8] = if fragment.decision.is_kept() {
             &fragment.spans
@@ -156,7 +192,7 @@ impl<'a> Builder<'a> {
             return Err(StoreError::TooLarge { bytes });
         }
         if !self.chunk.is_empty() && self.chunk.len() + spans.len() > CHUNK_BYTES {
-            self.close_chunk();
+            self.close_chunk(compressor)?;
         }
         let row = Row::new(fragment);
         self.entry
@@ -174,11 +210,12 @@ impl<'a> Builder<'a> {
         Ok(location)
     }
 
-    fn close_chunk(&mut self) {
-        let compressed = lz4_flex::block::compress_prepend_size(&self.chunk);
+    fn close_chunk(&mut self, compressor: &mut Compressor) -> Result<(), StoreError> {
+        let compressed = compressor.compress(&self.chunk)?;
         self.entry.stored_bytes += compressed.len() as u64;
         self.chunks.push(compressed);
         self.chunk.clear();
+        Ok(())
     }
 
     /// Adds the block to a batch of writes; returns its entry.
@@ -186,13 +223,14 @@ impl<'a> Builder<'a> {
         mut self,
         batch: &mut OwnedWriteBatch,
         keyspace: &Keyspace,
+        compressor: &mut Compressor,
     ) -> Result<Entry, StoreError> {
         if !self.chunk.is_empty() {
-            self.close_chunk();
+            self.close_chunk(compressor)?;
         }
         let rows = postcard::to_stdvec(&self.rows)
             .map_err(|error| StoreError::damaged(error.to_string()))?;
-        let rows = lz4_flex::block::compress_prepend_size(&rows);
+        let rows = compressor.compress(&rows)?;
         self.entry.stored_bytes += rows.len() as u64;
         let block = self.entry.block;
         for (number, chunk) in (0..).zip(self.chunks) {
@@ -245,6 +283,18 @@ fn decompressed(keyspace: &Keyspace, key: &[u8]) -> Result<Vec<u8>, StoreError> 
     let Some(value) = keyspace.get(key)? else {
         return Err(StoreError::damaged("a part of a block is missing"));
     };
-    lz4_flex::block::decompress_size_prepended(&value)
-        .map_err(|error| StoreError::damaged(format!("a part of a block: {error}")))
+    let damaged = |what: &str| StoreError::damaged(format!("a part of a block: {what}"));
+    let (length, frame) = value
+        .split_first_chunk()
+        .ok_or_else(|| damaged("it has no length"))?;
+    let length = u32::from_le_bytes(*length) as usize;
+    if length > FRAGMENT_BYTES_MAX {
+        return Err(damaged("it is longer than any"));
+    }
+    let part =
+        zstd::bulk::decompress(frame, length).map_err(|error| damaged(&error.to_string()))?;
+    if part.len() != length {
+        return Err(damaged("it is not as long as it says"));
+    }
+    Ok(part)
 }

@@ -52,7 +52,7 @@ use crate::{
     Base, Expired, Figures, Found, Fragment, Query, Retention, StoreError, Stored, TagKeys,
     TraceStore,
 };
-use block::{Builder, Entry};
+use block::{Builder, Compressor, Entry};
 use head::{ExpiredHeads, Head};
 use names::Names;
 use partition::Partition;
@@ -80,8 +80,14 @@ pub struct EmbeddedStore {
     /// The number of the first of them.
     oldest: Arc<AtomicU32>,
     names: RwLock<Names>,
-    /// The number of the next block. Whoever writes holds it.
-    writer: Mutex<u64>,
+    writer: Mutex<Writer>,
+}
+
+/// What whoever writes holds.
+struct Writer {
+    /// The number of the next block.
+    next_block: u64,
+    compressor: Compressor,
 }
 
 impl EmbeddedStore {
@@ -126,7 +132,10 @@ impl EmbeddedStore {
             partitions: RwLock::new(numbered.collect()),
             oldest,
             names: RwLock::new(names),
-            writer: Mutex::new(last_block.unwrap_or(0) + 1),
+            writer: Mutex::new(Writer {
+                next_block: last_block.unwrap_or(0) + 1,
+                compressor: Compressor::new()?,
+            }),
             db,
         })
     }
@@ -204,7 +213,7 @@ impl EmbeddedStore {
             if location.length > 0 {
                 let chunk = block::read_chunk(&partition.keyspace, location.block, location.chunk)?;
                 let batch = scan(part(&chunk, location.offset, location.length)?)?;
-                ids.extend(batch.spans().map(|span| (span.span_id, span.parent)));
+                ids.extend(batch.spans().map(|span| (span.key(), span.parent)));
             }
         }
         let revision = latest.revision;
@@ -260,8 +269,8 @@ impl EmbeddedStore {
 /// A put on its way: nothing of it is in memory before it is durable.
 struct Put<'s, 'f> {
     store: &'s EmbeddedStore,
+    writer: &'s mut Writer,
     current: Arc<Partition>,
-    next_block: u64,
     heads: HashMap<TraceId, Head>,
     open: HashMap<u32, (Arc<Partition>, Builder<'f>, usize)>,
     finished: Vec<(Arc<Partition>, Entry)>,
@@ -270,18 +279,18 @@ struct Put<'s, 'f> {
 }
 
 impl<'s, 'f> Put<'s, 'f> {
-    fn new(store: &'s EmbeddedStore, next_block: u64) -> Result<Put<'s, 'f>, StoreError> {
+    fn new(store: &'s EmbeddedStore, writer: &'s mut Writer) -> Result<Put<'s, 'f>, StoreError> {
         let current = store.partitions.read().values().next_back().cloned();
         let current = current.ok_or_else(|| StoreError::damaged("there is no partition"))?;
         Ok(Put {
             store,
             current,
-            next_block,
+            writer,
             heads: HashMap::new(),
             open: HashMap::new(),
             finished: Vec::new(),
             names: Vec::new(),
-            batch: store.db.batch().durability(Some(PersistMode::SyncAll)),
+            batch: store.db.batch().durability(Some(PersistMode::SyncData)),
         })
     }
 
@@ -304,15 +313,19 @@ impl<'s, 'f> Put<'s, 'f> {
                 let names = self.store.names.read();
                 names.news(fragment, partition.number, &mut self.names);
             }
-            let location = self.block(partition)?.add(fragment, is_first)?;
+            let (block, compressor) = self.block(partition)?;
+            let location = block.add(fragment, is_first, compressor)?;
             head.revisions.push(location);
             self.heads.insert(trace, head);
         }
         Ok(())
     }
 
-    /// The block that is open in the partition.
-    fn block(&mut self, partition: Arc<Partition>) -> Result<&mut Builder<'f>, StoreError> {
+    /// The block that is open in the partition, and what compresses it.
+    fn block(
+        &mut self,
+        partition: Arc<Partition>,
+    ) -> Result<(&mut Builder<'f>, &mut Compressor), StoreError> {
         let number = partition.number;
         if self
             .open
@@ -321,25 +334,32 @@ impl<'s, 'f> Put<'s, 'f> {
         {
             self.close(number)?;
         }
-        let next_block = &mut self.next_block;
+        let Writer {
+            next_block,
+            compressor,
+        } = &mut *self.writer;
         let (_, builder, count) = self.open.entry(number).or_insert_with(|| {
             *next_block += 1;
             (partition, Builder::new(*next_block - 1), 0)
         });
         *count += 1;
-        Ok(builder)
+        Ok((builder, compressor))
     }
 
     fn close(&mut self, number: u32) -> Result<(), StoreError> {
         if let Some((partition, builder, _)) = self.open.remove(&number) {
-            let entry = builder.finish(&mut self.batch, &partition.keyspace)?;
+            let entry = builder.finish(
+                &mut self.batch,
+                &partition.keyspace,
+                &mut self.writer.compressor,
+            )?;
             self.finished.push((partition, entry));
         }
         Ok(())
     }
 
-    /// Makes it durable, then visible; returns the number of the next block.
-    fn commit(mut self) -> Result<u64, StoreError> {
+    /// Makes it durable, then visible.
+    fn commit(mut self) -> Result<(), StoreError> {
         for number in self.open.keys().copied().collect::<Vec<_>>() {
             self.close(number)?;
         }
@@ -358,19 +378,18 @@ impl<'s, 'f> Put<'s, 'f> {
             let mut names = self.store.names.write();
             self.names.into_iter().for_each(|used| names.add(used));
         }
-        Ok(self.next_block)
+        Ok(())
     }
 }
 
 impl TraceStore for EmbeddedStore {
     fn put(&self, fragments: &[Fragment]) -> Result<(), StoreError> {
-        let mut next_block = self.writer.lock();
-        let mut put = Put::new(self, *next_block)?;
+        let mut writer = self.writer.lock();
+        let mut put = Put::new(self, &mut writer)?;
         for fragment in fragments {
             put.add(fragment)?;
         }
-        *next_block = put.commit()?;
-        Ok(())
+        put.commit()
     }
 
     fn base(&self, trace: TraceId) -> Result<Option<Base>, StoreError> {

@@ -2,7 +2,7 @@
 
 use quorate_analysis::Severity;
 use quorate_trace::wire::SpanKind;
-use quorate_trace::{Completeness, SpanId, TraceId, Verdict};
+use quorate_trace::{Completeness, SpanId, SpanKey, TraceId, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::{Decision, FaultSummary, Fragment, Query, ServiceSummary, StoreError, Summary};
@@ -30,9 +30,8 @@ pub(crate) struct Row<'a> {
     root_cause: Option<&'a str>,
     pub(crate) kept: bool,
     policy: &'a str,
-    /// Spans and parents, of those that were dropped; zeros for no parent. Those that are kept tell
-    /// themselves.
-    ids: Vec<([u8; 8], [u8; 8])>,
+    /// Of those that were dropped. Those that are kept tell themselves.
+    ids: Vec<Ids>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,6 +51,9 @@ struct Fault<'a> {
     operation: &'a str,
     message: &'a str,
 }
+
+/// A span, the digest of what it said, and its parent; zeros for none.
+type Ids = ([u8; 8], u64, [u8; 8]);
 
 impl<'a> Row<'a> {
     pub(crate) fn new(fragment: &'a Fragment) -> Row<'a> {
@@ -96,9 +98,13 @@ impl<'a> Row<'a> {
     }
 
     /// Spans and parents of a fragment that was dropped.
-    pub(crate) fn dropped_ids(&self) -> impl Iterator<Item = (SpanId, Option<SpanId>)> + '_ {
+    pub(crate) fn dropped_ids(&self) -> impl Iterator<Item = (SpanKey, Option<SpanId>)> + '_ {
         let ids = self.ids.iter();
-        ids.filter_map(|(span, parent)| Some((SpanId::new(*span)?, SpanId::new(*parent))))
+        ids.filter_map(|(span, content, parent)| {
+            let id = SpanId::new(*span)?;
+            let content = *content;
+            Some((SpanKey { id, content }, SpanId::new(*parent)))
+        })
     }
 
     pub(crate) fn decision(&self) -> Decision {
@@ -253,9 +259,10 @@ impl<'a> Fault<'a> {
     }
 }
 
-fn raw_ids((span, parent): &(SpanId, Option<SpanId>)) -> ([u8; 8], [u8; 8]) {
+fn raw_ids((span, parent): &(SpanKey, Option<SpanId>)) -> Ids {
     (
-        *span.bytes(),
+        *span.id.bytes(),
+        span.content,
         parent.map_or([0; 8], |parent| *parent.bytes()),
     )
 }

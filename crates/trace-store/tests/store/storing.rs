@@ -84,7 +84,7 @@ fn an_amendment_replaces_the_summary_and_adds_spans() {
     assert_eq!(found.summaries, [whole.summary]);
     let base = store.base(trace_id(1)).unwrap().unwrap();
     assert_eq!(base.revision, 2);
-    let ids: BTreeSet<_> = base.ids.iter().map(|(span, _)| *span).collect();
+    let ids: BTreeSet<_> = base.ids.iter().map(|(span, _)| span.id).collect();
     assert_eq!(ids, (0..6).map(|index| span_id(1, index)).collect());
     assert_eq!(base.ids[1].1, Some(span_id(1, 0)));
     assert_eq!(store.figures().amendments, 1);

@@ -231,7 +231,7 @@ fn fragment(trace_id: TraceId, revision: u32, spans: Bytes) -> Fragment {
     let (root_service, root_name) = root.unwrap_or_default();
     let ids = batch
         .spans()
-        .map(|span| (span.span_id, span.parent))
+        .map(|span| (span.key(), span.parent))
         .collect();
     Fragment {
         trace_id,

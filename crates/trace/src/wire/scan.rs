@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::reader::{self, Checker, Malformed, PROST_DEPTH, Reader, WireType};
 use super::span::{Attributes, Span, SpanKind, StatusCode};
-use crate::{SpanId, TraceId};
+use crate::{SpanId, SpanKey, TraceId};
 
 /// What a span may have at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,10 +235,10 @@ impl Batch {
     }
 
     /// Trace, span and parent of the span at `index`, which is below [`Batch::len`].
-    #[inline]
-    pub fn ids(&self, index: usize) -> (TraceId, SpanId, Option<SpanId>) {
+    pub fn identity(&self, index: usize) -> (TraceId, SpanKey, Option<SpanId>) {
         let entry = &self.spans[index];
-        (entry.trace_id, entry.span_id, entry.parent)
+        let key = super::span::key(entry.span_id, self.slice(entry.bytes));
+        (entry.trace_id, key, entry.parent)
     }
 
     /// The span at `index`, which is below [`Batch::len`].

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::reader::{Reader, Tag};
-use crate::{SpanId, TraceId};
+use crate::{SpanId, SpanKey, TraceId};
 
 /// The role of a span in a call. Numbers as in OTLP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,10 +105,22 @@ pub struct Span<'a> {
     pub(super) scope: &'a [(u32, u32)],
 }
 
+pub(super) fn key(id: SpanId, message: &[u8]) -> SpanKey {
+    SpanKey {
+        id,
+        content: xxh3_64(message),
+    }
+}
+
 impl<'a> Span<'a> {
     /// Nanoseconds from begin to end; zero if it ends before it begins.
     pub fn duration(&self) -> u64 {
         self.end.saturating_sub(self.start)
+    }
+
+    /// Which span of its trace it is.
+    pub fn key(&self) -> SpanKey {
+        key(self.span_id, self.bytes)
     }
 
     /// Its `Span` message as received.
@@ -121,8 +135,9 @@ impl<'a> Span<'a> {
 
     /// The last attribute of this key.
     pub fn attribute(&self, key: &str) -> Option<Value<'a>> {
-        let found = self.attributes().filter(|(name, _)| *name == key);
-        found.last().map(|(_, value)| value)
+        let found = self.attributes().unread();
+        let found = found.filter(|(name, _)| *name == key.as_bytes());
+        found.last().map(|(_, value)| value.read())
     }
 
     /// The attributes of its resource: service, host, process.
@@ -253,21 +268,37 @@ impl<'a> Attributes<'a> {
     }
 }
 
+impl<'a> Attributes<'a> {
+    /// The keys' bytes, with values that are read when they are asked for: for whoever looks for few keys.
+    pub fn unread(self) -> impl Iterator<Item = (&'a [u8], Unread<'a>)> {
+        let Attributes { fields, number } = self;
+        let attributes = fields.filter(move |(field, _)| *field == number);
+        attributes.map(|(_, attribute)| (last(Fields::new(attribute), 1), Unread(attribute)))
+    }
+}
+
+/// An attribute whose value was not looked at.
+#[derive(Clone, Copy)]
+pub struct Unread<'a>(&'a [u8]);
+
+impl<'a> Unread<'a> {
+    /// Its value.
+    pub fn read(self) -> Value<'a> {
+        let values = Fields::new(self.0).filter(|(field, _)| *field == 2);
+        values.fold(Value::Empty, |before, (_, bytes)| {
+            Value::read(bytes, before)
+        })
+    }
+}
+
 impl<'a> Iterator for Attributes<'a> {
     type Item = (&'a str, Value<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
         let number = self.number;
         let (_, attribute) = self.fields.find(|(field, _)| *field == number)?;
-        let (mut key, mut value) = ("", Value::Empty);
-        for (field, bytes) in Fields::new(attribute) {
-            match field {
-                1 => key = str_of(bytes),
-                2 => value = Value::read(bytes, value),
-                _ => {}
-            }
-        }
-        Some((key, value))
+        let key = last(Fields::new(attribute), 1);
+        Some((str_of(key), Unread(attribute).read()))
     }
 }
 

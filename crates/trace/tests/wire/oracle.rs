@@ -91,7 +91,10 @@ fn assert_agree(batch: &Batch, message: &TracesData) {
     assert_eq!(batch.len(), flat(message).count());
     for (index, decoded) in flat(message).enumerate() {
         let span = batch.span(index);
-        assert_eq!(batch.ids(index), (span.trace_id, span.span_id, span.parent));
+        assert_eq!(
+            batch.identity(index),
+            (span.trace_id, span.key(), span.parent)
+        );
         assert_same_span(&span, decoded.span);
         assert_same_origin(&span, &decoded);
     }

@@ -58,6 +58,15 @@ fn quick() -> Vec<(&'static str, Limits)> {
             },
         ),
         (
+            "two spans that share an identifier",
+            Limits {
+                spans: vec![(1, 1, 0), (1, 2, 1), (1, 12, 1)],
+                duplicates: 1,
+                crashes: 1,
+                ..base()
+            },
+        ),
+        (
             "two traces",
             Limits {
                 spans: vec![(1, 1, 0), (1, 2, 1), (2, 1, 0), (2, 2, 1)],
