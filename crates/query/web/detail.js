@@ -1,7 +1,7 @@
 // Everything about one span, beside the waterfall: what is wrong with it, its times raw and adjusted, its
 // attributes, events and links, and its place in the causal order.
 
-import { button, coloured, copyButton, h, severityBadge } from "./dom.js";
+import { button, coloured, copyButton, h, sentence, severityBadge } from "./dom.js";
 import { count, duration, moment, nanos, offset, short } from "./format.js";
 import { ownTime } from "./model.js";
 
@@ -19,7 +19,7 @@ export function detail(trace, node, actions) {
 
 function ghostBody(trace, node, actions) {
   return [
-    h("p", { class: "note warn" }, node.message || "Other spans name it as their parent, and it is not here."),
+    h("p", { class: "note warn" }, node.message ? sentence(node.message) : "Other spans name it as their parent, and it is not here."),
     facts([["Span id", id(node.id, "span id")]]),
     section("Named as the parent by", node.named.length,
       h("ul", { class: "plain" }, node.named.slice(0, 100).map((child) => h("li", {}, spanLink(child, actions))))),
@@ -55,9 +55,9 @@ function spanBody(trace, node, actions) {
 function findings(trace, node) {
   const items = [];
   const cause = node.causeRank > 0 ? trace.rootCauses[node.causeRank - 1] : undefined;
-  if (cause) items.push(h("li", {}, h("span", { class: "badge cause" }, `root cause #${node.causeRank}`), ` ${(cause.reasons ?? []).join(" ")}`));
-  for (const fault of node.faults) items.push(h("li", {}, severityBadge(fault.severity), ` ${fault.message}`));
-  for (const problem of node.problems) items.push(h("li", {}, severityBadge(problem.severity), ` ${problem.message}`));
+  if (cause) items.push(h("li", {}, h("span", { class: "badge cause" }, `root cause #${node.causeRank}`), " ", sentence((cause.reasons ?? []).join(" "))));
+  for (const fault of node.faults) items.push(h("li", {}, severityBadge(fault.severity), " ", sentence(fault.message)));
+  for (const problem of node.problems) items.push(h("li", {}, severityBadge(problem.severity), " ", sentence(problem.message)));
   return items.length > 0 && h("ul", { class: "plain findings" }, items);
 }
 

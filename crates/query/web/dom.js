@@ -24,6 +24,11 @@ export function h(tag, props, ...children) {
   return fill(document.createElement(tag), props, children);
 }
 
+/** A sentence of the analysis, in which names stand between backticks. */
+export function sentence(text) {
+  return h("bdi", {}, String(text ?? "").split("`").map((part, at) => (at % 2 ? h("code", {}, part) : part)));
+}
+
 /** An SVG element. */
 export function svg(tag, props, ...children) {
   return fill(document.createElementNS(SVG, tag), props, children);

@@ -1,7 +1,7 @@
 // The top of a trace's page: what it is, whether it is whole, what is wrong with it, and why.
 
 import * as api from "./api.js";
-import { button, copyButton, h, serviceChip, severityBadge, tone, verdictMark, weight } from "./dom.js";
+import { button, copyButton, h, sentence, serviceChip, severityBadge, tone, verdictMark, weight } from "./dom.js";
 import { ago, count, digits, duration, moment, plural, short } from "./format.js";
 import { byService } from "./model.js";
 
@@ -114,7 +114,7 @@ function rootCause(trace, cause, at, reveal) {
     : h("button", { type: "button", class: "link", on: { click: () => node && reveal(node) } }, where);
   return h("li", { class: "root-cause" }, h("span", { class: "rank", "aria-label": `Rank ${at + 1}` }, at + 1),
     h("div", {}, h("div", { class: "cause-title" }, title, score(cause.score)),
-      h("ul", { class: "reasons" }, (cause.reasons ?? []).map((reason) => h("li", {}, reason)))));
+      h("ul", { class: "reasons" }, (cause.reasons ?? []).map((reason) => h("li", {}, sentence(reason))))));
 }
 
 function score(value) {
@@ -124,7 +124,7 @@ function score(value) {
 
 function finding(trace, item, reveal) {
   const node = item.spanId ? trace.byId.get(item.spanId) : undefined;
-  const text = h("bdi", {}, item.message);
+  const text = sentence(item.message);
   return h("li", { class: `finding ${tone(item.severity)}` }, severityBadge(item.severity),
     h("span", { class: "kind" }, String(item.kind ?? "").replaceAll(/[-_]/g, " ")),
     node ? h("button", { type: "button", class: "link text", on: { click: () => reveal(node) } }, text) : text);

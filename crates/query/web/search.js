@@ -1,7 +1,7 @@
 // Finding traces. The form is the address: every search can be linked to.
 
 import * as api from "./api.js";
-import { button, coloured, copyButton, empty, failure, h, serviceChip, severityBadge, svg, verdictBadge, weight } from "./dom.js";
+import { button, coloured, copyButton, empty, failure, h, sentence, serviceChip, severityBadge, svg, verdictBadge, weight } from "./dom.js";
 import { ago, clock, clockTicks, count, duration, moment, nanos, plural, short, ticks } from "./format.js";
 
 const LOOKBACKS = [["5m", "the last 5 minutes", 300], ["15m", "the last 15 minutes", 900], ["1h", "the last hour", 3600], ["6h", "the last 6 hours", 21600],
@@ -192,9 +192,9 @@ function result(trace, longest) {
       h("span", { class: "chips" }, services.slice(0, 8).map((service) => serviceChip(service.service, [h("small", {}, service.spans), service.errors > 0 && h("small", { class: "bad-text" }, "!")],
         { title: `${service.service}: ${plural(service.spans, "span")}, ${plural(service.errors ?? 0, "error")}` })), services.length > 8 && h("small", {}, `+${services.length - 8}`)),
       h("span", { class: "result-id mono faint" }, short(trace.traceId), copyButton(trace.traceId, "trace id"))),
-    faults.length > 0 && h("ul", { class: "plain result-faults" }, faults.slice(0, 3).map((fault) => h("li", {}, severityBadge(fault.severity), " ", h("bdi", {}, fault.message))),
+    faults.length > 0 && h("ul", { class: "plain result-faults" }, faults.slice(0, 3).map((fault) => h("li", {}, severityBadge(fault.severity), " ", sentence(fault.message))),
       faults.length > 3 && h("li", { class: "faint" }, `and ${faults.length - 3} more`)),
-    trace.rootCause && h("p", { class: "result-cause" }, h("span", { class: "badge cause" }, "root cause"), " ", h("bdi", {}, trace.rootCause)));
+    trace.rootCause && h("p", { class: "result-cause" }, h("span", { class: "badge cause" }, "root cause"), " ", sentence(trace.rootCause)));
 }
 
 // Durations over time: outliers are seen at a glance, and clicked.

@@ -215,6 +215,35 @@ async fn memory_for_open_traces_is_bounded_and_nothing_is_lost_by_it() {
     );
 }
 
+/// A batch job's trace of fifty thousand spans, among short ones that come before, between and after them.
+#[tokio::test]
+async fn one_large_trace_is_whole_and_holds_up_no_other() {
+    const SPANS: u64 = 50_000;
+    const REQUESTS: u64 = 100;
+    let collector = Collector::start().await;
+    let large: TraceNumber = 0xb16;
+    for part in 0..REQUESTS {
+        let some = 1 + part * (SPANS / REQUESTS)..=(part + 1) * (SPANS / REQUESTS);
+        let some = some.map(|number| spans::span(large, number, number / 2));
+        send_patiently(&collector, &spans::request("batch", some.collect()));
+        let short = TraceNumber::from(part + 1);
+        let short = vec![spans::span(short, 1, 0), spans::span(short, 2, 1)];
+        send_patiently(&collector, &spans::request("shop", short));
+    }
+    for short in 1..=REQUESTS {
+        let found = collector.sealed(&spans::hex(short.into())).await;
+        assert_eq!(found["summary"]["completeness"]["verdict"], "complete");
+    }
+    let found = eventually("the large trace is whole", || async {
+        let found = collector.sealed(&spans::hex(large)).await;
+        let completeness = &found["summary"]["completeness"];
+        (completeness["verdict"] == "complete").then_some(found)
+    })
+    .await;
+    let ids: BTreeSet<String> = span_ids(&found).into_iter().collect();
+    assert_eq!(ids.len() as u64, SPANS);
+}
+
 #[tokio::test]
 async fn a_second_collector_on_the_same_data_is_refused() {
     let collector = Collector::start().await;
