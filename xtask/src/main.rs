@@ -1,13 +1,18 @@
 //! Chores of the workspace. `cargo xtask tidy` checks what no compiler does: that every protocol has all
-//! of its rooms, and that files stay readable.
+//! of its rooms, that files stay readable, and that seeded bugs can be planted. `cargo xtask mutants` plants
+//! them.
 
 #![allow(clippy::print_stdout, reason = "a command-line tool")]
+
+mod mutants;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask tidy";
+const USAGE: &str = "\
+usage: cargo xtask tidy
+       cargo xtask mutants [PROTOCOL] [--quick] [--only PART-OF-A-NAME]";
 
 /// Lines of a source file, at most; a longer one wants to be two.
 const LINES_MAX: usize = 800;
@@ -25,16 +30,40 @@ const PURE: [&str; 2] = ["crates/machine", "crates/raft"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments != ["tidy"] {
-        println!("{USAGE}");
-        return ExitCode::from(2);
-    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    match arguments.split_first() {
+        Some((task, [])) if task == "tidy" => tidy(&root),
+        Some((task, which)) if task == "mutants" => match mutants::Selection::parse(which) {
+            Some(selection) => plant(&root, &selection),
+            None => usage(),
+        },
+        _ => usage(),
+    }
+}
+
+fn usage() -> ExitCode {
+    println!("{USAGE}");
+    ExitCode::from(2)
+}
+
+fn plant(root: &Path, selection: &mutants::Selection) -> ExitCode {
+    match mutants::run(root, selection) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            println!("{why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn tidy(root: &Path) -> ExitCode {
     let mut complaints = Vec::new();
-    rooms(&root, &mut complaints);
-    purity(&root, &mut complaints);
-    for file in sources(&root) {
-        readable(&root, &file, &mut complaints);
+    rooms(root, &mut complaints);
+    purity(root, &mut complaints);
+    mutants::apply_to(root, &mut complaints);
+    for file in sources(root) {
+        readable(root, &file, &mut complaints);
     }
     for complaint in &complaints {
         println!("{complaint}");

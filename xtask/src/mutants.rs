@@ -1,0 +1,351 @@
+//! `cargo xtask mutants`: plants the seeded bugs of `verification/mutants`, one at a time, in a copy of the
+//! tree, and has the model look for each. Production code knows nothing of them.
+//!
+//! A bug is a file `verification/mutants/<protocol>/<name>.patch`: what it is in its first line, why it is one, what
+//! must find it, and the change.
+//!
+//! ```text
+//! Half of an even group elects
+//!
+//! violates: two leaders in one term       part of the property's name, or of why the step is refused;
+//! configuration: two nodes                or `unreached: a later term commits`
+//! steps: 4
+//! quick                                   it is among those that are planted by `--quick`
+//!
+//! --- a/crates/raft/src/…
+//! ```
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+const FOLDER: &str = "verification/mutants";
+
+/// A seeded bug.
+pub(crate) struct Mutant {
+    protocol: String,
+    name: String,
+    title: String,
+    finding: Finding,
+    configuration: String,
+    is_quick: bool,
+    patch: PathBuf,
+}
+
+/// What must find it.
+enum Finding {
+    Violates { reason: String, steps: usize },
+    Unreached(String),
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finding::Violates { reason, .. } => f.write_str(reason),
+            Finding::Unreached(name) => write!(f, "not reached: {name}"),
+        }
+    }
+}
+
+/// Which of them to plant.
+#[derive(Default)]
+pub(crate) struct Selection {
+    protocol: Option<String>,
+    only: Option<String>,
+    quick: bool,
+}
+
+impl Selection {
+    /// From the command line; `None` if that makes no sense.
+    pub(crate) fn parse(arguments: &[String]) -> Option<Selection> {
+        let mut selection = Selection::default();
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--quick" => selection.quick = true,
+                "--only" => selection.only = Some(arguments.next()?.clone()),
+                flag if flag.starts_with('-') => return None,
+                protocol if selection.protocol.is_none() => {
+                    selection.protocol = Some(protocol.to_owned());
+                }
+                _ => return None,
+            }
+        }
+        Some(selection)
+    }
+
+    fn has(&self, mutant: &Mutant) -> bool {
+        self.protocol
+            .as_ref()
+            .is_none_or(|protocol| *protocol == mutant.protocol)
+            && self
+                .only
+                .as_ref()
+                .is_none_or(|only| mutant.name.contains(only.as_str()))
+            && (mutant.is_quick || !self.quick)
+    }
+}
+
+/// All seeded bugs, and complaints about files that are none.
+pub(crate) fn all(root: &Path) -> (Vec<Mutant>, Vec<String>) {
+    let (mut mutants, mut complaints) = (Vec::new(), Vec::new());
+    for folder in crate::children(&root.join(FOLDER)) {
+        for file in crate::children(&folder) {
+            if file
+                .extension()
+                .is_none_or(|extension| extension != "patch")
+            {
+                continue;
+            }
+            match read(&file) {
+                Ok(mutant) => mutants.push(mutant),
+                Err(complaint) => complaints.push(format!("{}: {complaint}", file.display())),
+            }
+        }
+    }
+    (mutants, complaints)
+}
+
+fn read(file: &Path) -> Result<Mutant, String> {
+    let name_of = |path: Option<&Path>| {
+        let name = path
+            .and_then(Path::file_stem)
+            .and_then(|name| name.to_str());
+        name.map(str::to_owned).ok_or("it has no name")
+    };
+    let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let (head, _) = text
+        .split_once("\n--- ")
+        .ok_or("there is no change in it")?;
+    let field = |key: &str| {
+        let values = head.lines().filter_map(|line| line.strip_prefix(key));
+        values.map(|value| value.trim().to_owned()).next()
+    };
+    let finding = match (field("violates:"), field("unreached:")) {
+        (Some(reason), None) => {
+            let steps = field("steps:").and_then(|steps| steps.parse().ok());
+            let steps = steps.ok_or("`steps:` is missing")?;
+            Finding::Violates { reason, steps }
+        }
+        (None, Some(name)) => Finding::Unreached(name),
+        _ => return Err("either `violates:` or `unreached:` must say what finds it".to_owned()),
+    };
+    Ok(Mutant {
+        protocol: name_of(file.parent())?,
+        name: name_of(Some(file))?,
+        title: head.lines().next().unwrap_or_default().to_owned(),
+        finding,
+        configuration: field("configuration:").ok_or("`configuration:` is missing")?,
+        is_quick: head.lines().any(|line| line == "quick"),
+        patch: file.to_owned(),
+    })
+}
+
+/// Complains about bugs that cannot be planted any more.
+pub(crate) fn apply_to(root: &Path, complaints: &mut Vec<String>) {
+    let (mutants, wrong) = all(root);
+    complaints.extend(wrong);
+    for mutant in mutants {
+        if let Err(why) = git_apply(root, &mutant.patch, &["--check"]) {
+            complaints.push(format!("{}: {why}", mutant.patch.display()));
+        }
+    }
+}
+
+/// Plants the selected bugs and prints who finds them; whether all were found as they say.
+pub(crate) fn run(root: &Path, selection: &Selection) -> Result<bool, String> {
+    let (mutants, complaints) = all(root);
+    if let Some(complaint) = complaints.first() {
+        return Err(complaint.clone());
+    }
+    let mutants: Vec<Mutant> = mutants
+        .into_iter()
+        .filter(|one| selection.has(one))
+        .collect();
+    if mutants.is_empty() {
+        return Err("no seeded bug is meant by that".to_owned());
+    }
+    let scratch = Scratch::new(root)?;
+    println!("| bug | found by | configuration | steps | seconds |");
+    println!("|---|---|---|---|---|");
+    let mut failed = 0;
+    for mutant in &mutants {
+        let begun = Instant::now();
+        let outcome = scratch.plant(mutant);
+        let seconds = begun.elapsed().as_secs();
+        match outcome {
+            Ok(steps) => println!(
+                "| {} | {} | {} | {steps} | {seconds} |",
+                mutant.title, mutant.finding, mutant.configuration
+            ),
+            Err(why) => {
+                failed += 1;
+                println!(
+                    "| {} | **NOT AS EXPECTED** ({}/{}, expected: {}): {why} | {} | | {seconds} |",
+                    mutant.title,
+                    mutant.protocol,
+                    mutant.name,
+                    mutant.finding,
+                    mutant.configuration
+                );
+            }
+        }
+    }
+    println!(
+        "\n{} of {} found as expected",
+        mutants.len() - failed,
+        mutants.len()
+    );
+    Ok(failed == 0)
+}
+
+/// A copy of the tree, and where it is built.
+struct Scratch {
+    tree: PathBuf,
+    build: PathBuf,
+}
+
+impl Scratch {
+    /// Brings the copy up to date; what has not changed is not touched, so that it is not built again.
+    fn new(root: &Path) -> Result<Scratch, String> {
+        let target = root.join("target/mutants");
+        let scratch = Scratch {
+            tree: target.join("tree"),
+            build: target.join("build"),
+        };
+        let listed = Command::new("git")
+            .args([
+                "ls-files",
+                "-z",
+                "--cached",
+                "--others",
+                "--exclude-standard",
+            ])
+            .current_dir(root)
+            .output()
+            .map_err(|error| format!("git: {error}"))?;
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        for name in listed.split_terminator('\0') {
+            let (from, to) = (root.join(name), scratch.tree.join(name));
+            copy(&from, &to).map_err(|error| format!("{}: {error}", to.display()))?;
+        }
+        Ok(scratch)
+    }
+
+    /// Plants a bug, looks for it, and takes it out again. The steps of the counterexample, if it was found as
+    /// it says.
+    fn plant(&self, mutant: &Mutant) -> Result<String, String> {
+        git_apply(&self.tree, &mutant.patch, &[])?;
+        let found = self.look_for(mutant);
+        git_apply(&self.tree, &mutant.patch, &["-R"])?;
+        found
+    }
+
+    fn look_for(&self, mutant: &Mutant) -> Result<String, String> {
+        let built = Command::new("cargo")
+            .args([
+                "build",
+                "--release",
+                "--locked",
+                "--quiet",
+                "--package",
+                "quorate-mutants",
+            ])
+            .env("CARGO_TARGET_DIR", &self.build)
+            .env("CARGO_INCREMENTAL", "1")
+            .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
+            .current_dir(&self.tree)
+            .output()
+            .map_err(|error| format!("cargo: {error}"))?;
+        if !built.status.success() {
+            let why = String::from_utf8_lossy(&built.stderr).into_owned();
+            let first = why.lines().find(|line| line.starts_with("error"));
+            return Err(format!(
+                "it does not compile: {}",
+                first.unwrap_or_default()
+            ));
+        }
+        let looked = Command::new(self.build.join("release/quorate-mutants"))
+            .args([mutant.protocol.as_str(), "quick", &mutant.configuration])
+            .output()
+            .map_err(|error| format!("quorate-mutants: {error}"))?;
+        if !looked.status.success() {
+            return Err(String::from_utf8_lossy(&looked.stderr).trim().to_owned());
+        }
+        mutant
+            .finding
+            .judge(&String::from_utf8_lossy(&looked.stdout))
+    }
+}
+
+impl Finding {
+    /// The steps of the counterexample; or what was found in its place.
+    fn judge(&self, found: &str) -> Result<String, String> {
+        let lines: Vec<Vec<&str>> = found
+            .lines()
+            .map(|line| line.split('\t').collect())
+            .collect();
+        let survived = || match found.trim() {
+            "" => "it survived".to_owned(),
+            found => format!("found was: {}", found.replace(['\t', '\n'], " ")),
+        };
+        match self {
+            Finding::Violates { reason, steps } => {
+                let violated = lines.iter().find_map(|line| match line.as_slice() {
+                    ["violated", what, length] if what.contains(reason.as_str()) => Some(*length),
+                    _ => None,
+                });
+                match violated {
+                    Some(length) if *length == steps.to_string() => Ok(length.to_owned()),
+                    Some(length) => Err(format!("it is found in {length} steps, not {steps}")),
+                    None => Err(survived()),
+                }
+            }
+            Finding::Unreached(name) => {
+                let is_unreached = lines
+                    .iter()
+                    .any(|line| *line == ["unreached", name.as_str()]);
+                is_unreached.then(|| "–".to_owned()).ok_or_else(survived)
+            }
+        }
+    }
+}
+
+/// `patch`, outside of any repository: git would look for the files at the top of the one around.
+fn git_apply(tree: &Path, patch: &Path, options: &[&str]) -> Result<(), String> {
+    let above = tree.parent().unwrap_or(tree);
+    let applied = Command::new("git")
+        .arg("apply")
+        .args(options)
+        .arg(fs::canonicalize(patch).map_err(|error| error.to_string())?)
+        .env(
+            "GIT_CEILING_DIRECTORIES",
+            fs::canonicalize(above).map_err(|error| error.to_string())?,
+        )
+        .current_dir(tree)
+        .output()
+        .map_err(|error| format!("git: {error}"))?;
+    match applied.status.success() {
+        true => Ok(()),
+        false => Err(format!(
+            "it cannot be planted: {}",
+            String::from_utf8_lossy(&applied.stderr).trim()
+        )),
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    // Listed, but deleted and not committed yet.
+    let Ok(content) = fs::read(from) else {
+        return Ok(());
+    };
+    if fs::read(to).is_ok_and(|there| there == content) {
+        return Ok(());
+    }
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(to, content)
+}
