@@ -1,0 +1,47 @@
+//! The protocols that are simulated here.
+
+use crate::assembly::AssemblyNode;
+use crate::raft::{Canary, RaftGroup};
+use crate::report::RunReport;
+use crate::run::{Plan, run};
+
+/// A protocol of [`PROTOCOLS`].
+#[derive(Clone, Copy)]
+pub struct Registered {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What is simulated, in a line.
+    pub about: &'static str,
+    /// Whether it is broken on purpose: a simulator that finds nothing in it is no good.
+    pub canary: bool,
+    /// One run.
+    pub run: fn(&Plan) -> RunReport,
+}
+
+/// Every protocol that is simulated here; a new one adds its line.
+pub const PROTOCOLS: &[Registered] = &[
+    Registered {
+        name: "raft",
+        about: "three or five nodes and clients of a replicated ledger",
+        canary: false,
+        run: |plan| run(plan, |random| RaftGroup::drawn(random, Canary::None)),
+    },
+    Registered {
+        name: "assembly",
+        about: "one node that assembles traces, and senders of spans",
+        canary: false,
+        run: |plan| run(plan, AssemblyNode::drawn),
+    },
+    Registered {
+        name: "raft-amnesia",
+        about: "canary: a node forgets at a restart for whom it has voted",
+        canary: true,
+        run: |plan| run(plan, |random| RaftGroup::drawn(random, Canary::Amnesia)),
+    },
+    Registered {
+        name: "raft-lying-disks",
+        about: "canary: disks say that they have what they do not have yet",
+        canary: true,
+        run: |plan| run(plan, |random| RaftGroup::drawn(random, Canary::LyingDisks)),
+    },
+];
