@@ -53,12 +53,16 @@ impl Cycles<'_> {
             let path = if walk.owes() {
                 self.path(component, walk.at, |state, edge| match edge {
                     None => self.pays_there(&walk, state),
-                    Some(edge) => walk.weak.contains(&edge.label) || walk.strong.contains(&edge.label),
+                    Some(edge) => {
+                        walk.weak.contains(&edge.label) || walk.strong.contains(&edge.label)
+                    }
                 })?
             } else if walk.at == home {
                 return Some(walk.steps);
             } else {
-                self.path(component, walk.at, |state, edge| edge.is_none() && state == home)?
+                self.path(component, walk.at, |state, edge| {
+                    edge.is_none() && state == home
+                })?
             };
             for edge in path {
                 self.take(&mut walk, edge);

@@ -112,7 +112,9 @@ where
         let stem = outline.stem.len().saturating_sub(1);
         let taken = |edge: &Edge| edge.label == label;
         let taken = outline.cycle.iter().position(taken);
-        let taken = taken.map(|at| Reason::Taken { step: stem + 1 + at });
+        let taken = taken.map(|at| Reason::Taken {
+            step: stem + 1 + at,
+        });
         // The states of the cycle, each once.
         let home = outline.stem.last().copied();
         let passed = outline.cycle.iter().map(|edge| edge.target);
@@ -125,7 +127,9 @@ where
         match fairness {
             Fairness::None => None,
             Fairness::Strong => taken,
-            Fairness::Weak => taken.or(not_enabled.map(|at| Reason::NotEnabled { after: stem + at })),
+            Fairness::Weak => {
+                taken.or(not_enabled.map(|at| Reason::NotEnabled { after: stem + at }))
+            }
         }
     }
 }

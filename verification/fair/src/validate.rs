@@ -133,8 +133,7 @@ impl<S: PartialEq, A: PartialEq, C: PartialEq + Debug> Lasso<S, A, C> {
                 // Some state of P after which, and in which, there is none of Q. All states of the
                 // cycle come after any state.
                 q.is_some_and(|q| {
-                    never_again(&q)
-                        && (0..p.len()).any(|at| p[at] && !q[at..].contains(&true))
+                    never_again(&q) && (0..p.len()).any(|at| p[at] && !q[at..].contains(&true))
                 })
             }
         }

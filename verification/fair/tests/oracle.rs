@@ -33,7 +33,11 @@ fn is_fair(graph: &Graph, set: u8) -> bool {
     (0..graph.fairness.len() as u8).all(|class| {
         let of_class = |from: u8| {
             let own = move |edge: &&random::Edge| edge.from == from && edge.class == Some(class);
-            graph.edges.iter().filter(own).filter(|edge| edge.to != edge.from)
+            graph
+                .edges
+                .iter()
+                .filter(own)
+                .filter(|edge| edge.to != edge.from)
         };
         let enabled = |state: u8| of_class(state).next().is_some();
         let taken = members(set).any(|state| of_class(state).any(|edge| set >> edge.to & 1 == 1));
@@ -133,5 +137,7 @@ proptest! {
 
 fn asking<S, A, C>(report: &quorate_fair::Report<S, A, C>) -> usize {
     let classes = report.classes.iter();
-    classes.filter(|class| class.fairness != Fairness::None).count()
+    classes
+        .filter(|class| class.fairness != Fairness::None)
+        .count()
 }

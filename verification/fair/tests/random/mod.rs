@@ -34,7 +34,9 @@ impl Model for Graph {
     type Action = Edge;
 
     fn init_states(&self) -> Vec<u8> {
-        (0..STATES).filter(|state| self.initial >> state & 1 == 1).collect()
+        (0..STATES)
+            .filter(|state| self.initial >> state & 1 == 1)
+            .collect()
     }
 
     fn actions(&self, state: &u8, actions: &mut Vec<Edge>) {
@@ -57,7 +59,11 @@ fn edge() -> impl Strategy<Value = Edge> {
 }
 
 fn fairness() -> impl Strategy<Value = Fairness> {
-    prop_oneof![Just(Fairness::None), Just(Fairness::Weak), Just(Fairness::Strong)]
+    prop_oneof![
+        Just(Fairness::None),
+        Just(Fairness::Weak),
+        Just(Fairness::Strong)
+    ]
 }
 
 /// Graphs of at most seven states, some of which may lie outside of the boundary.
