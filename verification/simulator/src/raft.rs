@@ -82,6 +82,7 @@ const MATCHING: &str = "log matching";
 const STATE_MACHINE: &str = "state-machine safety";
 const COMPLETENESS: &str = "leader completeness";
 const DURABLE: &str = "what is committed is on a majority of disks";
+const VOTE: &str = "a vote stands for its term, across crashes";
 const MEMORY: &str = "memory and disk agree once synced";
 
 /// A group in one run.
@@ -94,6 +95,7 @@ pub struct RaftGroup {
     /// Each node as it was when it last changed.
     before: Vec<Option<Raft<Ledger>>>,
     leaders: BTreeMap<Term, NodeId>,
+    votes: BTreeMap<(usize, Term), NodeId>,
     /// Everything that was ever known to be committed, and the term in which it was.
     committed: Vec<Position>,
     committed_in: Vec<Term>,
@@ -137,6 +139,7 @@ impl RaftGroup {
             ids,
             canary,
             leaders: BTreeMap::new(),
+            votes: BTreeMap::new(),
             committed: Vec::new(),
             committed_in: Vec::new(),
         }
@@ -198,6 +201,19 @@ impl RaftGroup {
         let there = invariants::committed_is_durable(&self.committed, &disks);
         Violation::unless(there, DURABLE, || {
             format!("up to {:?}", self.committed.last())
+        })
+    }
+
+    /// What a disk says of a vote stands for its term, whatever crashed since.
+    fn voted(&mut self, view: View<'_, Raft<Ledger>>, node: usize) -> Result<(), Violation> {
+        let Some((disk, vote)) = view.durable(node).and_then(|disk| Some((disk, disk.vote?)))
+        else {
+            return Ok(());
+        };
+        let first = *self.votes.entry((node, disk.term)).or_insert(vote);
+        Violation::unless(first == vote, VOTE, || {
+            let who = self.ids[node];
+            format!("{who} for {first} and {vote} in {}", disk.term)
         })
     }
 
@@ -272,6 +288,7 @@ impl Subject for RaftGroup {
         Violation::unless(safe, ELECTION, || who.to_string())?;
         if what == Happened::Synced {
             self.durable(view)?;
+            self.voted(view, node)?;
             let disk = view.durable(node);
             let agree = disk.is_none_or(|disk| believes(raft, disk));
             let agree = view.unsynced(node).next().is_some() || agree;

@@ -85,7 +85,8 @@ pub trait Subject {
         durable
     }
 
-    /// Whether disks say that they have what they do not have yet; for the same purpose.
+    /// Whether disks say that they have what they do not have yet; for the same purpose. What messages
+    /// claim about disks is then not checked, so that the harm itself must be found.
     fn disks_lie(&self) -> bool {
         false
     }

@@ -40,7 +40,7 @@ impl Sub for Time {
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
+        f.pad(&format!("{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000))
     }
 }
 

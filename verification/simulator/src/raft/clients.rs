@@ -143,24 +143,20 @@ impl Client {
         };
         let floor = pending.floor;
         match (output, pending.request) {
-            (Output::Opened { nonce, session }, Request::Open { nonce: mine }) => {
-                if *nonce == mine {
-                    self.session = Some(*session);
-                    self.sequence = 0;
-                    self.pending = None;
-                }
+            (Output::Opened { nonce, session }, Request::Open { nonce: mine })
+                if *nonce == mine =>
+            {
+                self.session = Some(*session);
+                self.sequence = 0;
+                self.pending = None;
             }
-            (Output::Answered { id, response }, Request::Read { id: mine }) => {
-                if *id == mine {
-                    self.reads += 1;
-                    self.pending = None;
-                    return history.read(floor, *response);
-                }
+            (Output::Answered { id, response }, Request::Read { id: mine }) if *id == mine => {
+                self.reads += 1;
+                self.pending = None;
+                return history.read(floor, *response);
             }
-            (Output::Applied { outcome, .. }, request) => {
-                if request_of(output) == Some(request) {
-                    return self.written(outcome.clone(), history);
-                }
+            (Output::Applied { outcome, .. }, request) if request_of(output) == Some(request) => {
+                return self.written(outcome.clone(), history);
             }
             _ => {}
         }
