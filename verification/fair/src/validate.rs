@@ -139,3 +139,62 @@ impl<S: PartialEq, A: PartialEq, C: PartialEq + Debug> Lasso<S, A, C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Flaw;
+    use crate::{Explorer, Fairness, Property};
+    use stateright::Model;
+
+    /// Counts to 3, and begins again.
+    struct Counter;
+
+    impl Model for Counter {
+        type State = u8;
+        type Action = u8;
+
+        fn init_states(&self) -> Vec<u8> {
+            vec![0]
+        }
+
+        fn actions(&self, state: &u8, actions: &mut Vec<u8>) {
+            actions.push(*state);
+        }
+
+        fn next_state(&self, state: &u8, _: u8) -> Option<u8> {
+            Some((state + 1) % 4)
+        }
+    }
+
+    #[test]
+    fn what_is_no_violation_is_refused() {
+        let class = |_: &u8, action: &u8| Some(*action);
+        let property = || Property::<Counter>::eventually_always("is 0", |state| *state == 0);
+        let explored = Explorer::new(&Counter, class)
+            .property(property())
+            .explore();
+        let report = explored.expect("four classes").check(|_| Fairness::Weak);
+        let report = report.expect("a deterministic model");
+        let lasso = report.properties[0].verdict.lasso().expect("it goes round");
+        let judge = |lasso: &crate::Lasso<u8, u8, u8>, property: &Property<Counter>| {
+            lasso.check(&Counter, class, |_| Fairness::Weak, property)
+        };
+        assert_eq!(judge(lasso, &property()), Ok(()));
+        let changed = |change: fn(&mut crate::Lasso<u8, u8, u8>)| {
+            let mut lasso = lasso.clone();
+            change(&mut lasso);
+            judge(&lasso, &property())
+        };
+        assert_eq!(changed(|l| l.initial = 1), Err(Flaw::NotInitial));
+        assert_eq!(changed(|l| l.steps[1].state = 3), Err(Flaw::NotAStep(2)));
+        assert_eq!(changed(|l| l.stem = 9), Err(Flaw::NoCycle));
+        assert_eq!(changed(|l| drop(l.steps.pop())), Err(Flaw::NotClosed));
+        let stays = changed(|l| {
+            l.steps.truncate(1);
+            l.stem = 1;
+        });
+        assert_eq!(stays, Err(Flaw::Unfair("1".to_owned())));
+        let passes = Property::always_eventually("is 0", |state| *state == 0);
+        assert_eq!(judge(lasso, &passes), Err(Flaw::NotViolated));
+    }
+}

@@ -101,3 +101,15 @@ fn a_deadlock_is_a_behaviour() {
     let end = "and then nothing happens any more.";
     assert!(outcome.text.contains(end), "{}", outcome.text);
 }
+
+#[test]
+fn a_graph_is_compact() {
+    let table = Philosophers {
+        count: 8,
+        ordered: true,
+    };
+    let size = philosophers::size(&table);
+    assert!(size.states > 20_000, "{size}");
+    assert!(size.bytes_per_state() < 20.0, "{size}");
+    assert!(size.bytes_per_edge() <= 6.0, "{size}");
+}

@@ -1,7 +1,7 @@
 //! `Philosophers.tla`.
 
 use super::{Outcome, decide};
-use quorate_fair::{Fairness, Property};
+use quorate_fair::{Explorer, Fairness, Property, Size};
 use stateright::Model;
 
 pub(crate) struct Philosophers {
@@ -108,4 +108,10 @@ pub(crate) fn hungry_eat(model: &Philosophers, taking: Fairness) -> Outcome {
             (0..model.count).map(eats).collect()
         },
     )
+}
+
+/// How large the graph is, without properties.
+pub(crate) fn size(model: &Philosophers) -> Size {
+    let explored = Explorer::new(model, |_, action| Some(*action)).explore();
+    explored.expect("few classes").size()
 }
