@@ -8,6 +8,7 @@ pub(crate) mod explore;
 pub(crate) mod kv;
 pub(crate) mod node;
 pub(crate) mod replay;
+pub(crate) mod simulate;
 pub(crate) mod trace;
 
 use clap::Subcommand;
@@ -19,6 +20,8 @@ use crate::outcome::{Failure, Outcome};
 pub(crate) enum Command {
     /// Check protocols: every state within bounds, every property.
     Check(check::CheckArgs),
+    /// Run protocols in virtual time, under faults that seeds draw.
+    Simulate(simulate::SimulateArgs),
     /// Walk through the states of a protocol in a browser.
     Explore(explore::ExploreArgs),
     /// Run one member of a replicated key-value store.
@@ -44,6 +47,7 @@ impl Command {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         match self {
             Command::Check(check) => check.run(),
+            Command::Simulate(simulate) => simulate.run(),
             Command::Explore(explore) => explore.run(),
             Command::Node(node) => node.run(),
             Command::Collector(collector) => collector.run(),
