@@ -118,22 +118,22 @@ fn ci() -> Vec<(&'static str, Limits)> {
 fn deep() -> Vec<(&'static str, Limits)> {
     vec![
         (
-            "four spans, duplicates, evictions and crashes",
+            "four spans, a duplicate, an eviction and crashes",
             Limits {
                 spans: vec![(1, 1, 0), (1, 2, 1), (1, 3, 1), (1, 4, 3)],
-                duplicates: 2,
-                evictions: 2,
+                duplicates: 1,
+                evictions: 1,
                 crashes: 2,
-                unsynced: 3,
+                ..base()
             },
         ),
         (
-            "two traces, a duplicate, an eviction and crashes",
+            "two traces, a duplicate, an eviction and a crash",
             Limits {
                 spans: vec![(1, 1, 0), (1, 2, 1), (1, 3, 2), (2, 1, 0), (2, 2, 1)],
                 duplicates: 1,
                 evictions: 1,
-                crashes: 2,
+                crashes: 1,
                 ..base()
             },
         ),
