@@ -293,7 +293,7 @@ impl GetThenInsert {
             traces
         };
         let spans = traces.get_mut(&arrival.trace);
-        spans.expect("just inserted").push(arrival.span);
+        spans.expect("just inserted").push(arrival.span.id);
     }
 }
 

@@ -5,7 +5,10 @@ use quorate_simulator::{Keep, PROTOCOLS, Plan, Registered, minimise};
 const SECONDS: u64 = 10;
 
 fn protocol(name: &str) -> &'static Registered {
-    PROTOCOLS.iter().find(|p| p.name == name).expect("it is registered")
+    PROTOCOLS
+        .iter()
+        .find(|p| p.name == name)
+        .expect("it is registered")
 }
 
 fn logged(name: &str, seed: u64) -> (Vec<String>, Option<u64>) {
