@@ -297,8 +297,15 @@ impl<'a> Iterator for Attributes<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let number = self.number;
         let (_, attribute) = self.fields.find(|(field, _)| *field == number)?;
-        let key = last(Fields::new(attribute), 1);
-        Some((str_of(key), Unread(attribute).read()))
+        let (mut key, mut value) = ("", Value::Empty);
+        for (field, bytes) in Fields::new(attribute) {
+            match field {
+                1 => key = str_of(bytes),
+                2 => value = Value::read(bytes, value),
+                _ => {}
+            }
+        }
+        Some((key, value))
     }
 }
 
