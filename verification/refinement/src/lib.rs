@@ -1,1 +1,6 @@
-//! TLC's state graph of a specification against the graph of the Rust model with the same bounds.
+//! Holds the whole graph of a Rust model against TLC's graph of the specification.
+
+pub mod abstraction;
+mod value;
+
+pub use value::Value;
