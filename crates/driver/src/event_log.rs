@@ -22,11 +22,14 @@ use quorate_machine::{Effects, Event, GroupId, NodeId};
 use quorate_transport::Wire;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Version of the format of the file.
 pub(crate) const FORMAT: u32 = 1;
+
+/// More than a first line has.
+const START_BYTES: u64 = 4096;
 
 /// One line of the file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -72,7 +75,7 @@ pub(crate) enum LoggedEvent {
 /// How many records there are, and a hash of them in order. Equal for equal sequences; for others it
 /// differs but for accidents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fingerprint {
+pub struct Fingerprint {
     pub(crate) records: u64,
     hash: u64,
 }
@@ -89,7 +92,7 @@ impl Default for Fingerprint {
 impl Fingerprint {
     /// Adds the encoding of one more record. FNV-1a: the same in every version of the program, unlike
     /// the standard library's hasher.
-    pub(crate) fn add(&mut self, record: &[u8]) {
+    pub fn add(&mut self, record: &[u8]) {
         self.records += 1;
         let length = (record.len() as u64).to_le_bytes();
         for byte in length.iter().chain(record) {
@@ -102,8 +105,11 @@ impl Fingerprint {
     }
 }
 
-/// Writes one file.
-pub(crate) struct Recorder {
+/// Writes the event log of one start: the driver's own, and that of whoever drives a machine otherwise.
+///
+/// Each step is an event, but for the first, and the effects that it had. Lines are kept until they are
+/// [flushed](Recorder::flush), which must come before any effect of these steps leaves the node.
+pub struct Recorder {
     file: File,
     /// Lines that are not written yet.
     lines: Vec<u8>,
@@ -118,7 +124,11 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// Begins the file of a new start in `folder`, which is created if missing.
-    pub(crate) fn create(
+    ///
+    /// # Errors
+    ///
+    /// If the folder or the file cannot be created.
+    pub fn create(
         folder: &Path,
         node: NodeId,
         group: GroupId,
@@ -147,7 +157,7 @@ impl Recorder {
     }
 
     /// The next step's event.
-    pub(crate) fn event<M: DrivenMachine>(&mut self, event: &Event<M>) {
+    pub fn event<M: DrivenMachine>(&mut self, event: &Event<M>) {
         self.event = match event {
             Event::Command(command) => LoggedEvent::Command(self.hex(command)),
             Event::Receive { from, message } => LoggedEvent::Receive {
@@ -159,7 +169,7 @@ impl Recorder {
     }
 
     /// The effects of that step.
-    pub(crate) fn effects<M: DrivenMachine>(&mut self, fx: &Effects<M>) {
+    pub fn effects<M: DrivenMachine>(&mut self, fx: &Effects<M>) {
         let step = Step {
             index: self.index,
             event: std::mem::replace(&mut self.event, LoggedEvent::Start),
@@ -169,13 +179,13 @@ impl Recorder {
         self.index += 1;
     }
 
-    /// This many records have become durable since the start.
-    pub(crate) fn durable(&mut self, records: u64) {
+    /// So many records have become durable since the start, all together.
+    pub fn durable(&mut self, records: u64) {
         self.line(&Line::Durable(self.recovered + records));
     }
 
     /// Hands the lines of the turn to the operating system.
-    pub(crate) fn flush(&mut self) {
+    pub fn flush(&mut self) {
         if self.broken || self.lines.is_empty() {
             return;
         }
@@ -227,6 +237,22 @@ pub fn event_logs(folder: &Path, node: NodeId, group: GroupId) -> io::Result<Vec
     }
     files.sort_unstable();
     Ok(files.into_iter().map(|(_, file)| file).collect())
+}
+
+/// The node and the group of the event log at `file`, and the number of the start; nothing if its first
+/// line says none of it.
+///
+/// # Errors
+///
+/// If the file cannot be read.
+pub fn event_log_node(file: &Path) -> io::Result<Option<(NodeId, GroupId, u64)>> {
+    let mut first = Vec::new();
+    let mut start = BufReader::new(File::open(file)?).take(START_BYTES);
+    start.read_until(b'\n', &mut first)?;
+    Ok(match serde_json::from_slice(&first) {
+        Ok(Line::Start(start)) => Some((NodeId(start.node), GroupId(start.group), start.number)),
+        _ => None,
+    })
 }
 
 /// The file of the first start that has none.
@@ -293,6 +319,20 @@ mod tests {
         let found = event_logs(folder.path(), NodeId(1), GroupId(2)).expect("a folder");
         assert_eq!(found, ["000001", "000002", "1000000"].map(ours));
         assert!(event_logs(&ours("none"), NodeId(1), GroupId(2)).is_err());
+    }
+
+    #[test]
+    fn an_event_log_says_whose_it_is() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let (node, group) = (NodeId(3), GroupId(7));
+        Recorder::create(folder.path(), node, group, Fingerprint::default())
+            .expect("a file")
+            .flush();
+        let files = event_logs(folder.path(), node, group).expect("a folder");
+        let said = event_log_node(&files[0]).expect("a file");
+        assert_eq!(said, Some((node, group, 1)));
+        std::fs::write(&files[0], "{\"durable\":1}\n").expect("a file");
+        assert_eq!(event_log_node(&files[0]).expect("a file"), None);
     }
 
     proptest! {

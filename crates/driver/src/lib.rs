@@ -47,6 +47,6 @@ mod timers;
 mod tests;
 
 pub use edge::{DrivenMachine, Log, LogError, Network};
-pub use event_log::event_logs;
+pub use event_log::{Fingerprint, Recorder, event_log_node, event_logs};
 pub use handle::{Closed, DriverConfig, DriverStats, Handle, StartError, TrySubmitError, spawn};
-pub use replay::{Divergence, ReplayReport, replay};
+pub use replay::{Divergence, Moment, ReplayReport, Replayer, replay};

@@ -10,8 +10,10 @@ use crate::event_log::{FORMAT, Fingerprint, Line, LoggedEvent, Start, Step, from
 use bytes::{Bytes, BytesMut};
 use quorate_machine::{Effects, Event, NodeId};
 use quorate_transport::{Malformed, Wire};
+use std::collections::VecDeque;
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 /// What a replay went through without finding a difference.
@@ -110,30 +112,123 @@ pub fn replay<M: DrivenMachine>(
     config: &M::Config,
     files: &[impl AsRef<Path>],
 ) -> Result<ReplayReport, Divergence> {
-    let mut life = Life::<M>::new(config);
-    for file in files {
-        let file = file.as_ref();
-        let text = std::fs::read(file).map_err(|error| Divergence::Unreadable {
-            file: file.into(),
-            error,
-        })?;
-        // What follows the last newline is a torn line.
-        let whole = text
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |last| last + 1);
-        let lines = text[..whole].split_inclusive(|&byte| byte == b'\n');
-        for (index, line) in lines.enumerate() {
-            let place = Place {
-                file,
-                line: index + 1,
-            };
-            let line = serde_json::from_slice(line).map_err(|error| place.invalid(error))?;
-            life.line(&place, line)?;
+    let mut replayer = Replayer::<M>::new(config, files);
+    while replayer.advance()?.is_some() {}
+    Ok(replayer.report())
+}
+
+/// What happened next in the life of a node.
+#[derive(Clone, Debug)]
+pub enum Moment<M: DrivenMachine> {
+    /// The process started; the machine's own start is the next moment.
+    Started {
+        /// The machine of the process before, as that process left it.
+        before: Option<M>,
+        /// Records that were found durable.
+        found: u64,
+    },
+    /// The machine took a step, with the recorded effects.
+    Stepped {
+        /// The event; none if this is the machine's start.
+        event: Option<Event<M>>,
+        /// What the machine wanted done about it.
+        effects: Effects<M>,
+    },
+    /// Records became known to be durable.
+    Durable {
+        /// All that are, since the first record of the node.
+        records: u64,
+    },
+}
+
+/// Replays as [`replay()`] does, one [`Moment`] after the other, for those who want to look.
+pub struct Replayer<'a, M: DrivenMachine> {
+    files: VecDeque<PathBuf>,
+    /// The file at hand, and its line, from one.
+    file: PathBuf,
+    lines: Option<BufReader<File>>,
+    line: usize,
+    text: Vec<u8>,
+    life: Life<'a, M>,
+}
+
+impl<'a, M: DrivenMachine> Replayer<'a, M> {
+    /// A replay that has not begun.
+    pub fn new(config: &'a M::Config, files: &[impl AsRef<Path>]) -> Self {
+        Replayer {
+            files: files.iter().map(|file| file.as_ref().into()).collect(),
+            file: PathBuf::new(),
+            lines: None,
+            line: 0,
+            text: Vec::new(),
+            life: Life::new(config),
         }
-        life.machine = None;
     }
-    Ok(life.report())
+
+    /// The next moment; nothing once the last file has ended.
+    ///
+    /// # Errors
+    ///
+    /// Where the replay and the event log differ. What comes after is of no worth.
+    pub fn advance(&mut self) -> Result<Option<Moment<M>>, Divergence> {
+        if self.read_line()? {
+            let place = Place {
+                file: &self.file,
+                line: self.line,
+            };
+            let line = serde_json::from_slice(&self.text).map_err(|error| place.invalid(error))?;
+            return self.life.line(&place, line).map(Some);
+        }
+        Ok(None)
+    }
+
+    /// Reads the next whole line, of the next file if need be; whether there is one.
+    fn read_line(&mut self) -> Result<bool, Divergence> {
+        loop {
+            let Some(lines) = &mut self.lines else {
+                let Some(file) = self.files.pop_front() else {
+                    return Ok(false);
+                };
+                self.file = file;
+                self.line = 0;
+                let opened = File::open(&self.file).map_err(|error| self.unreadable(error))?;
+                self.lines = Some(BufReader::new(opened));
+                continue;
+            };
+            self.text.clear();
+            let read = lines.read_until(b'\n', &mut self.text);
+            read.map_err(|error| self.unreadable(error))?;
+            // What follows the last newline is a torn line.
+            if self.text.ends_with(b"\n") {
+                self.line += 1;
+                return Ok(true);
+            }
+            self.lines = None;
+            self.life.ended = true;
+        }
+    }
+
+    fn unreadable(&self, error: io::Error) -> Divergence {
+        Divergence::Unreadable {
+            file: self.file.clone(),
+            error,
+        }
+    }
+
+    /// The machine as of the last moment; of a process that has ended, as it left it.
+    pub fn machine(&self) -> Option<&M> {
+        self.life.machine.as_ref()
+    }
+
+    /// The file and the line, from one, of the last moment.
+    pub fn place(&self) -> (&Path, usize) {
+        (&self.file, self.line)
+    }
+
+    /// What was gone through so far.
+    pub fn report(&self) -> ReplayReport {
+        self.life.report()
+    }
 }
 
 /// A line, for errors.
@@ -157,8 +252,10 @@ struct Life<'a, M: DrivenMachine> {
     config: &'a M::Config,
     /// Which node and group this is, and the number of its latest start.
     identity: Option<(u32, u64, u64)>,
-    /// The running machine; none between two starts.
+    /// The machine of the latest start.
     machine: Option<M>,
+    /// Whether its file has ended.
+    ended: bool,
     next_step: u64,
     /// The effects of the start, until they are compared.
     fx: Effects<M>,
@@ -178,6 +275,7 @@ impl<'a, M: DrivenMachine> Life<'a, M> {
             config,
             identity: None,
             machine: None,
+            ended: true,
             next_step: 0,
             fx: Effects::new(),
             written: Vec::new(),
@@ -198,11 +296,11 @@ impl<'a, M: DrivenMachine> Life<'a, M> {
         }
     }
 
-    fn line(&mut self, place: &Place<'_>, line: Line) -> Result<(), Divergence> {
+    fn line(&mut self, place: &Place<'_>, line: Line) -> Result<Moment<M>, Divergence> {
         match line {
             Line::Start(start) => self.start(place, &start),
             Line::Step(step) => self.step(place, step),
-            Line::Durable(records) if self.machine.is_some() => {
+            Line::Durable(records) if !self.ended => {
                 let written = self.written.len() as u64;
                 if !(self.durable..=written).contains(&records) {
                     return Err(place.invalid(format_args!(
@@ -211,18 +309,18 @@ impl<'a, M: DrivenMachine> Life<'a, M> {
                     )));
                 }
                 self.durable = records;
-                Ok(())
+                Ok(Moment::Durable { records })
             }
             Line::Durable(_) => Err(place.invalid("durable records before a start")),
         }
     }
 
-    fn start(&mut self, place: &Place<'_>, start: &Start) -> Result<(), Divergence> {
+    fn start(&mut self, place: &Place<'_>, start: &Start) -> Result<Moment<M>, Divergence> {
         if start.format != FORMAT {
             let format = start.format;
             return Err(place.invalid(format_args!("format {format}, expected {FORMAT}")));
         }
-        if self.machine.is_some() {
+        if !self.ended {
             return Err(place.invalid("a second start"));
         }
         if let Some((node, group, number)) = self.identity
@@ -256,16 +354,20 @@ impl<'a, M: DrivenMachine> Life<'a, M> {
             M::apply(&mut durable, record);
         }
         self.fx = Effects::new();
-        self.machine = Some(M::start(self.config, &durable, &mut self.fx));
+        let machine = M::start(self.config, &durable, &mut self.fx);
+        let before = self.machine.replace(machine);
+        self.ended = false;
         self.identity = Some((start.node, start.group, start.number));
         self.durable = start.durable;
         self.next_step = 0;
         self.starts += 1;
-        Ok(())
+        let found = start.durable;
+        Ok(Moment::Started { before, found })
     }
 
-    fn step(&mut self, place: &Place<'_>, step: Step) -> Result<(), Divergence> {
-        let Some(machine) = &mut self.machine else {
+    fn step(&mut self, place: &Place<'_>, step: Step) -> Result<Moment<M>, Divergence> {
+        let machine = self.machine.as_mut().filter(|_| !self.ended);
+        let Some(machine) = machine else {
             return Err(place.invalid("a step before a start"));
         };
         if step.index != self.next_step {
@@ -276,8 +378,8 @@ impl<'a, M: DrivenMachine> Life<'a, M> {
         if event.is_some() != (step.index > 0) {
             return Err(place.invalid("a start that is not the first step, or none"));
         }
-        if let Some(event) = event {
-            machine.step(self.config, event, &mut self.fx);
+        if let Some(event) = &event {
+            machine.step(self.config, event.clone(), &mut self.fx);
         }
         let got = format!("{:?}", self.fx);
         if got != step.effects {
@@ -289,22 +391,22 @@ impl<'a, M: DrivenMachine> Life<'a, M> {
                 got,
             });
         }
-        self.write();
+        let effects = std::mem::take(&mut self.fx);
+        self.write(&effects);
         self.next_step += 1;
         self.steps += 1;
-        Ok(())
+        Ok(Moment::Stepped { event, effects })
     }
 
-    /// Writes the step's records, and forgets its other effects.
-    fn write(&mut self) {
+    /// Writes the step's records.
+    fn write(&mut self, effects: &Effects<M>) {
         let mut fingerprint = self.fingerprint();
-        for record in self.fx.records() {
+        for record in effects.records() {
             self.block.clear();
             record.encode(&mut self.block);
             fingerprint.add(&self.block);
             self.written.push((record.clone(), fingerprint));
         }
-        self.fx = Effects::new();
     }
 
     fn fingerprint(&self) -> Fingerprint {
