@@ -1,10 +1,11 @@
 //! The task that drives one machine.
 
-use crate::edge::{DrivenMachine, Log, Network, Waiting};
+use crate::edge::{DrivenMachine, Inbox, Log, Network, Waiting};
 use crate::event_log::Recorder;
 use crate::handle::DriverConfig;
 use crate::timers::Timers;
 use bytes::{Bytes, BytesMut};
+use quorate_handoff::{Signals, Syncs};
 use quorate_machine::{Effects, Event, Gate, NodeId, Promise, TimerEffect};
 use quorate_transport::Wire;
 use rand::SeedableRng;
@@ -12,8 +13,7 @@ use rand::rngs::StdRng;
 use std::collections::VecDeque;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tokio::sync::{Notify, mpsc};
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How often messages to itself and timers of zero ticks take turns within one turn. A machine that
@@ -35,59 +35,12 @@ const PROMISES_MAX: usize = 64 << 10;
 /// What a record costs in memory besides its bytes, roughly.
 const RECORD_OVERHEAD_BYTES: u64 = 64;
 
-/// What others tell the driver without its inbox, and what it tells them.
+/// What a driver has done, for its statistics.
 #[derive(Default)]
-pub(crate) struct Signals {
-    /// Records that have become durable since the start, and their bytes.
-    durable_records: AtomicU64,
-    durable_bytes: AtomicU64,
-    stopping: AtomicBool,
-    /// The log gave up records: what waits for them must never leave.
-    log_failed: AtomicBool,
-    wake: Notify,
+pub(crate) struct Counters {
     pub(crate) turns: AtomicU64,
     pub(crate) steps: AtomicU64,
-    /// Bytes of messages in the inbox.
-    pub(crate) inbox_bytes: AtomicU64,
     pub(crate) dropped_full: AtomicU64,
-}
-
-impl Signals {
-    fn synced(&self, records: u64, bytes: u64) {
-        self.durable_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.durable_records.fetch_add(records, Ordering::Release);
-        self.wake.notify_one();
-    }
-
-    pub(crate) fn stop(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
-        self.wake.notify_one();
-    }
-}
-
-/// What one batch is waited for with. If the log drops it, the records are not durable and never
-/// will be.
-struct Pending {
-    signals: Arc<Signals>,
-    records: u64,
-    bytes: u64,
-    durable: bool,
-}
-
-impl Pending {
-    fn durable(mut self) {
-        self.durable = true;
-        self.signals.synced(self.records, self.bytes);
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        if !self.durable {
-            self.signals.log_failed.store(true, Ordering::SeqCst);
-            self.signals.stop();
-        }
-    }
 }
 
 /// A machine and everything around it.
@@ -99,8 +52,9 @@ pub(crate) struct Driver<M: DrivenMachine, L, N, O> {
     log: L,
     network: N,
     outputs: O,
-    inbox: mpsc::Receiver<Waiting<M>>,
+    inbox: Inbox<M>,
     signals: Arc<Signals>,
+    counters: Arc<Counters>,
     recorder: Option<Recorder>,
 
     /// The time of the current turn.
@@ -109,10 +63,8 @@ pub(crate) struct Driver<M: DrivenMachine, L, N, O> {
     timers: Timers<M::Timer>,
     /// Due messages of the machine to itself.
     loopback: VecDeque<Event<M>>,
-    /// How many durable records the gate knows of.
-    durable_records: u64,
-    /// Bytes given to the log since the start.
-    appended_bytes: u64,
+    /// What the log has been given and the gate knows to be durable.
+    syncs: Syncs,
 
     // What the current turn has collected; buffers that are reused, so that a turn allocates little.
     events: Vec<Waiting<M>>,
@@ -140,8 +92,9 @@ where
         log: L,
         network: N,
         outputs: O,
-        inbox: mpsc::Receiver<Waiting<M>>,
+        inbox: Inbox<M>,
         signals: Arc<Signals>,
+        counters: Arc<Counters>,
         recorder: Option<Recorder>,
     ) -> Self {
         let random = config
@@ -157,14 +110,14 @@ where
             network,
             outputs,
             inbox,
+            syncs: Syncs::new(signals.clone()),
             signals,
+            counters,
             recorder,
             now: Instant::now(),
             gate: Gate::new(),
             timers: Timers::new(config.tick, random),
             loopback: VecDeque::new(),
-            durable_records: 0,
-            appended_bytes: 0,
             events: Vec::new(),
             fx,
             records: Vec::new(),
@@ -181,16 +134,14 @@ where
     /// Turn after turn, until the driver is stopped.
     pub(crate) async fn run(mut self) {
         let mut sleep = pin!(sleep_until(Instant::now()));
-        while !self.signals.stopping.load(Ordering::SeqCst) {
+        while !self.signals.is_stopping() {
             self.turn();
             self.wait(sleep.as_mut()).await;
         }
         self.network.unregister(self.config.group);
         self.inbox.close();
-        self.collect_syncs();
-        while self.gate.unsynced() > 0 && !self.signals.log_failed.load(Ordering::SeqCst) {
-            self.signals.wake.notified().await;
-            self.collect_syncs();
+        while let Some(records) = self.syncs.finish().await {
+            self.synced(records);
         }
         self.leave();
         tracing::debug!(group = %self.config.group, "stopped");
@@ -213,8 +164,8 @@ where
         let room = self.has_room();
         tokio::select! {
             biased;
-            () = self.signals.wake.notified() => {}
-            count = self.inbox.recv_many(&mut self.events, self.config.turn.max(1)), if room => {
+            () = self.signals.told() => {}
+            count = self.inbox.take(&mut self.events, self.config.turn), if room => {
                 if count == 0 {
                     self.signals.stop(); // nobody is left who could send anything
                 }
@@ -231,26 +182,20 @@ where
         if self.log.is_congested() || self.gate.waiting().len() > PROMISES_MAX {
             return false;
         }
-        let durable_bytes = self.signals.durable_bytes.load(Ordering::Relaxed);
-        self.appended_bytes - durable_bytes <= self.config.unsynced_bytes
+        self.syncs.bytes_in_flight() <= self.config.unsynced_bytes
     }
 
     fn turn(&mut self) {
         self.now = Instant::now();
-        self.signals.turns.fetch_add(1, Ordering::Relaxed);
-        self.collect_syncs();
+        self.counters.turns.fetch_add(1, Ordering::Relaxed);
+        let records = self.syncs.collect();
+        self.synced(records);
 
         // Whatever woke the driver, the events that wait are part of this turn.
         if self.has_room() {
-            while self.events.len() < self.config.turn
-                && let Ok(event) = self.inbox.try_recv()
-            {
-                self.events.push(event);
-            }
+            self.inbox.take_more(&mut self.events, self.config.turn);
         }
         let mut events = std::mem::take(&mut self.events);
-        let bytes = events.iter().map(|waiting| waiting.bytes).sum();
-        self.signals.inbox_bytes.fetch_sub(bytes, Ordering::Relaxed);
         for waiting in events.drain(..) {
             self.step(waiting.event);
         }
@@ -283,22 +228,20 @@ where
         self.leave();
     }
 
-    /// Learns what has become durable, and releases what was waiting for it.
-    fn collect_syncs(&mut self) {
-        let durable = self.signals.durable_records.load(Ordering::Acquire);
-        if durable == self.durable_records {
+    /// The oldest `records` in flight have become durable: releases what was waiting for them.
+    fn synced(&mut self, records: u64) {
+        if records == 0 {
             return;
         }
-        self.gate.synced(durable - self.durable_records);
-        self.durable_records = durable;
+        self.gate.synced(records);
         if let Some(recorder) = &mut self.recorder {
-            recorder.durable(durable);
+            recorder.durable(self.syncs.collected());
         }
         self.release();
     }
 
     fn step(&mut self, event: Event<M>) {
-        self.signals.steps.fetch_add(1, Ordering::Relaxed);
+        self.counters.steps.fetch_add(1, Ordering::Relaxed);
         if let Some(recorder) = &mut self.recorder {
             recorder.event(&event);
         }
@@ -373,22 +316,17 @@ where
         if let Some(recorder) = &mut self.recorder {
             recorder.flush();
         }
-        // After a batch that failed there must be no other: it would follow a gap.
-        if self.records.is_empty() || self.signals.log_failed.load(Ordering::SeqCst) {
+        if self.records.is_empty() {
             return;
         }
+        let bytes = std::mem::take(&mut self.record_bytes);
+        let Some(in_flight) = self.syncs.append(self.records.len() as u64, bytes) else {
+            return; // The log has failed, and the driver is about to end.
+        };
         // The next turn is probably like this one.
         let next = Vec::with_capacity(self.records.len());
         let records = std::mem::replace(&mut self.records, next);
-        let bytes = std::mem::take(&mut self.record_bytes);
-        self.appended_bytes += bytes;
-        let pending = Pending {
-            signals: self.signals.clone(),
-            records: records.len() as u64,
-            bytes,
-            durable: false,
-        };
-        let done = Box::new(move || pending.durable());
+        let done = Box::new(move || in_flight.durable());
         if let Err(error) = self.log.append(self.config.group, records, done) {
             tracing::error!(group = %self.config.group, "stopping, the log takes no more: {error}");
         }

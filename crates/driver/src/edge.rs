@@ -1,14 +1,15 @@
 //! What a driver is connected to: the log, the network, and the bytes of the machine's types.
 
-use crate::driver::Signals;
+use crate::driver::Counters;
 use bytes::Bytes;
+use quorate_handoff::Budget;
 use quorate_machine::{Event, GroupId, Machine, NodeId};
 use quorate_storage::RecordLog;
 use quorate_transport::{Inbound, Malformed, Transport, Wire};
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::{Receiver, Sender};
 
 /// A machine that can be driven: its messages and records have bytes, and so have its commands and
 /// timers, for the event log.
@@ -98,19 +99,58 @@ impl Network for Transport {
     }
 }
 
-/// What waits in the inbox.
+/// An event on its way to the machine.
 pub(crate) struct Waiting<M: Machine> {
     pub(crate) event: Event<M>,
     /// The length of a message; commands are limited by number only.
     pub(crate) bytes: u64,
 }
 
+/// What waits to be stepped: the driver's end.
+pub(crate) struct Inbox<M: Machine> {
+    pub(crate) events: Receiver<Waiting<M>>,
+    /// The bytes of messages that may wait.
+    pub(crate) budget: Arc<Budget>,
+}
+
+impl<M: Machine> Inbox<M> {
+    /// Waits for events and takes up to `most`, at least one; returns how many. None if nobody is left
+    /// who could send any.
+    pub(crate) async fn take(&mut self, into: &mut Vec<Waiting<M>>, most: usize) -> usize {
+        let count = self.events.recv_many(into, most.max(1)).await;
+        self.took(&into[into.len() - count..]);
+        count
+    }
+
+    /// Takes what waits now, until there are `most` altogether.
+    pub(crate) fn take_more(&mut self, into: &mut Vec<Waiting<M>>, most: usize) {
+        let before = into.len();
+        while into.len() < most
+            && let Ok(event) = self.events.try_recv()
+        {
+            into.push(event);
+        }
+        self.took(&into[before..]);
+    }
+
+    /// Takes no more; who waits for room is told.
+    pub(crate) fn close(&mut self) {
+        self.events.close();
+    }
+
+    fn took(&self, events: &[Waiting<M>]) {
+        let bytes = events.iter().map(|waiting| waiting.bytes).sum();
+        if bytes > 0 {
+            self.budget.give_back(bytes);
+        }
+    }
+}
+
 /// Parses what peers send, on the connection's task, so that the driver's task only steps.
 pub(crate) struct Edge<M: Machine> {
     pub(crate) inbox: Sender<Waiting<M>>,
-    pub(crate) signals: Arc<Signals>,
-    /// How many bytes of messages may wait.
-    pub(crate) limit_bytes: u64,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl<M: DrivenMachine> Inbound for Edge<M> {
@@ -118,13 +158,9 @@ impl<M: DrivenMachine> Inbound for Edge<M> {
         let bytes = payload.len() as u64;
         let message = M::Message::decode(payload)?;
         let event = Event::Receive { from, message };
-        // Counted before it is queued, as the driver may take it at once.
-        let before = self.signals.inbox_bytes.fetch_add(bytes, Ordering::Relaxed);
-        // A message longer than the limit still has to get through when it is alone.
-        let full = before > 0 && before + bytes > self.limit_bytes;
-        if full || self.inbox.try_send(Waiting { event, bytes }).is_err() {
-            self.signals.inbox_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.signals.dropped_full.fetch_add(1, Ordering::Relaxed);
+        let queue = || self.inbox.try_send(Waiting { event, bytes }).is_ok();
+        if !self.budget.admit(bytes, queue) {
+            self.counters.dropped_full.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }

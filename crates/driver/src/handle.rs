@@ -1,8 +1,9 @@
 //! Starting a driver, and talking to it.
 
-use crate::driver::{Driver, Signals};
-use crate::edge::{DrivenMachine, Edge, Log, LogError, Network, Waiting};
+use crate::driver::{Counters, Driver};
+use crate::edge::{DrivenMachine, Edge, Inbox, Log, LogError, Network, Waiting};
 use crate::event_log::{Fingerprint, Recorder};
+use quorate_handoff::{Budget, Signals};
 use quorate_machine::{Event, GroupId, Machine};
 use quorate_transport::Wire;
 use std::path::PathBuf;
@@ -108,17 +109,23 @@ pub fn spawn<M: DrivenMachine>(
                 .map_err(StartError::EventLog)?,
         ),
     };
-    let (sender, inbox) = mpsc::channel(config.inbox.max(1));
+    let (sender, events) = mpsc::channel(config.inbox.max(1));
+    let budget = Arc::new(Budget::new(config.inbox_bytes));
+    let inbox = Inbox {
+        events,
+        budget: budget.clone(),
+    };
     let (running, stopped) = watch::channel(());
     let handle = Handle {
         inbox: sender.clone(),
         signals: Arc::new(Signals::default()),
+        counters: Arc::new(Counters::default()),
         stopped,
     };
     let edge = Edge {
         inbox: sender,
-        signals: handle.signals.clone(),
-        limit_bytes: config.inbox_bytes,
+        budget,
+        counters: handle.counters.clone(),
     };
     let group = config.group;
     let driver = Driver::start(
@@ -130,6 +137,7 @@ pub fn spawn<M: DrivenMachine>(
         outputs,
         inbox,
         handle.signals.clone(),
+        handle.counters.clone(),
         recorder,
     );
     network.register(group, Arc::new(edge));
@@ -163,6 +171,7 @@ fn recover<M: DrivenMachine>(
 pub struct Handle<M: Machine> {
     inbox: mpsc::Sender<Waiting<M>>,
     signals: Arc<Signals>,
+    counters: Arc<Counters>,
     stopped: watch::Receiver<()>,
 }
 
@@ -171,6 +180,7 @@ impl<M: Machine> Clone for Handle<M> {
         Handle {
             inbox: self.inbox.clone(),
             signals: self.signals.clone(),
+            counters: self.counters.clone(),
             stopped: self.stopped.clone(),
         }
     }
@@ -212,9 +222,9 @@ impl<M: Machine> Handle<M> {
     /// What the driver has done.
     pub fn stats(&self) -> DriverStats {
         DriverStats {
-            turns: self.signals.turns.load(Ordering::Relaxed),
-            steps: self.signals.steps.load(Ordering::Relaxed),
-            dropped_full: self.signals.dropped_full.load(Ordering::Relaxed),
+            turns: self.counters.turns.load(Ordering::Relaxed),
+            steps: self.counters.steps.load(Ordering::Relaxed),
+            dropped_full: self.counters.dropped_full.load(Ordering::Relaxed),
         }
     }
 }

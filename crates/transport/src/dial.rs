@@ -26,7 +26,7 @@ enum Ended {
     Silent,
     #[error("disconnected: {}", .0.message())]
     Lost(Status),
-    #[error("closed by the peer")]
+    #[error("closed")]
     Closed,
 }
 
@@ -79,7 +79,7 @@ async fn connection(
         .max_decoding_message_size(longest)
         .max_encoding_message_size(longest);
     let ours = shared.hello(link.peer);
-    let outgoing = link.open(ours.clone());
+    let outgoing = link.open(ours.clone()).ok_or(Ended::Closed)?;
     let connection = outgoing.connection();
 
     let mut frames = timeout(HELLO_TIMEOUT, client.exchange(outgoing))
@@ -94,7 +94,7 @@ async fn connection(
     }
     tracing::info!(peer = %link.peer, %address, "connected");
 
-    let ended = shared.read(link, frames).await;
+    let ended = shared.read(link, connection, frames).await;
     link.lost(connection);
     Err(ended.map_or_else(Ended::Lost, |()| Ended::Closed))
 }

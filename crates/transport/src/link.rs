@@ -1,19 +1,18 @@
 //! One peer: the queue towards it, its counters, and which of its connections is the current one.
 //!
-//! There is no sender task. The stream that a connection reads its frames from *is* the queue: when
-//! HTTP/2 has room, it takes the oldest frame, and everything that was queued until then is in it. A
-//! burst of messages costs one wake-up and one frame, and a slow peer is felt as a full queue.
+//! What tasks and threads share of it is an [`Outbox`]: queue and connections. The stream that HTTP/2
+//! reads frames from takes them there.
 
 use crate::config::{Limits, PACKET_OVERHEAD};
 use crate::frame::{Frame, Hello};
 use crate::proto::{self, Packet};
 use bytes::Bytes;
+use quorate_handoff::{Connection, Outbox, OutboxLimits, Refused};
 use quorate_machine::{GroupId, NodeId};
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 use tokio_stream::Stream;
@@ -23,25 +22,8 @@ pub(crate) struct Link {
     pub(crate) peer: NodeId,
     pub(crate) counters: Counters,
     limits: Limits,
-    state: Mutex<State>,
+    outbox: Outbox<Packet>,
     complaint: Mutex<Complaint>,
-}
-
-struct State {
-    /// The number of the newest connection. An older one has ended, whatever TCP still believes.
-    connection: u64,
-    /// Both hellos of the newest connection were accepted.
-    established: bool,
-    /// Full frames, then the one being filled.
-    frames: VecDeque<Vec<Packet>>,
-    /// Bytes of the frame being filled.
-    filling_bytes: usize,
-    queued_bytes: usize,
-    queued_messages: usize,
-    /// The newest connection, if it waits for a frame.
-    waiting: Option<Waker>,
-    /// The task that reads the newest connection, if it must be stopped when another replaces it.
-    reader: Option<AbortHandle>,
 }
 
 /// What happened between this node and one peer since the start.
@@ -89,15 +71,10 @@ impl Link {
             peer,
             limits,
             counters: Counters::default(),
-            state: Mutex::new(State {
-                connection: 0,
-                established: false,
-                frames: VecDeque::new(),
-                filling_bytes: 0,
-                queued_bytes: 0,
-                queued_messages: 0,
-                waiting: None,
-                reader: None,
+            outbox: Outbox::new(OutboxLimits {
+                frame_bytes: limits.frame_bytes,
+                queue_bytes: limits.queue_bytes,
+                queue_messages: limits.queue_messages,
             }),
             complaint: Mutex::new(Complaint::default()),
         })
@@ -117,79 +94,56 @@ impl Link {
             });
             return;
         }
-        let mut state = self.state();
-        if !state.established {
-            self.counters.dropped_disconnected.fetch_add(1, Relaxed);
-            return;
-        }
-        if state.queued_messages >= self.limits.queue_messages
-            || state.queued_bytes + bytes > self.limits.queue_bytes
-        {
-            self.counters.dropped_full.fetch_add(1, Relaxed);
-            return;
-        }
         let packet = Packet {
             group: group.0,
             payload,
         };
-        let frame_is_full = state.filling_bytes + bytes > self.limits.frame_bytes;
-        match state.frames.back_mut() {
-            Some(frame) if !frame_is_full => {
-                frame.push(packet);
-                state.filling_bytes += bytes;
+        match self.outbox.push(packet, bytes) {
+            Ok(()) => {}
+            Err(Refused::Disconnected) => {
+                self.counters.dropped_disconnected.fetch_add(1, Relaxed);
             }
-            _ => {
-                state.frames.push_back(vec![packet]);
-                state.filling_bytes = bytes;
+            Err(Refused::Full) => {
+                self.counters.dropped_full.fetch_add(1, Relaxed);
             }
-        }
-        state.queued_bytes += bytes;
-        state.queued_messages += 1;
-        let waiting = state.waiting.take();
-        drop(state);
-        if let Some(connection) = waiting {
-            connection.wake();
         }
     }
 
     /// A new connection, which replaces any older one. It starts with `hello` and sends nothing else
-    /// until it is established.
-    pub(crate) fn open(self: &Arc<Self>, hello: Hello) -> Outgoing {
-        let mut state = self.state();
-        state.end();
-        Outgoing {
+    /// until it is established. `None` after [`Link::close`].
+    pub(crate) fn open(self: &Arc<Self>, hello: Hello) -> Option<Outgoing> {
+        let connection = self.outbox.open()?;
+        Some(Outgoing {
             link: self.clone(),
-            connection: state.connection,
+            connection,
             hello: Some(hello),
-        }
+        })
     }
 
     /// Both hellos of `connection` were accepted: its queue, empty, takes messages. `reader` is
     /// stopped when the connection is replaced. False if that has happened already.
-    pub(crate) fn establish(&self, connection: u64, reader: Option<AbortHandle>) -> bool {
-        let mut state = self.state();
-        if state.connection != connection {
-            return false;
+    pub(crate) fn establish(&self, connection: Connection, reader: Option<AbortHandle>) -> bool {
+        let reader = reader.map(|task| Box::new(move || task.abort()) as _);
+        let established = self.outbox.establish(connection, reader);
+        if established {
+            self.counters.connections.fetch_add(1, Relaxed);
         }
-        state.established = true;
-        state.reader = reader;
-        self.counters.connections.fetch_add(1, Relaxed);
-        true
+        established
     }
 
-    /// Ends `connection` if it is still the newest.
-    pub(crate) fn lost(&self, connection: u64) {
-        let mut state = self.state();
-        if state.connection == connection {
-            // The reader is the caller; stopping it here would stop what it still has to do.
-            state.reader = None;
-            state.end();
-        }
+    /// Hands on what `connection` has received; false if it has been replaced.
+    pub(crate) fn receive(&self, connection: Connection, deliver: impl FnOnce()) -> bool {
+        self.outbox.receive(connection, deliver)
     }
 
-    /// Ends the newest connection.
+    /// Ends `connection` if it is still the newest. Called by its reader.
+    pub(crate) fn lost(&self, connection: Connection) {
+        self.outbox.lost(connection);
+    }
+
+    /// Ends the newest connection, for good.
     pub(crate) fn close(&self) {
-        self.state().end();
+        self.outbox.close();
     }
 
     /// Logs what is wrong with the peer, at most once a second.
@@ -221,30 +175,7 @@ impl Link {
             unknown_group: counters.unknown_group.load(Relaxed),
             failures: counters.failures.load(Relaxed),
             reconnects: counters.connections.load(Relaxed).saturating_sub(1),
-            connected: self.state().established,
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // No code that can panic runs under the lock, so a poisoned one is as good as any.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Ends the newest connection, drops what waits for it, and makes place for the next.
-    fn end(&mut self) {
-        self.connection += 1;
-        self.established = false;
-        self.frames.clear();
-        self.filling_bytes = 0;
-        self.queued_bytes = 0;
-        self.queued_messages = 0;
-        if let Some(reader) = self.reader.take() {
-            reader.abort();
-        }
-        if let Some(connection) = self.waiting.take() {
-            connection.wake();
+            connected: self.outbox.is_established(),
         }
     }
 }
@@ -259,12 +190,12 @@ struct Complaint {
 /// The frames of one connection, in order; ends when the connection is replaced or lost.
 pub(crate) struct Outgoing {
     link: Arc<Link>,
-    connection: u64,
+    connection: Connection,
     hello: Option<Hello>,
 }
 
 impl Outgoing {
-    pub(crate) fn connection(&self) -> u64 {
+    pub(crate) fn connection(&self) -> Connection {
         self.connection
     }
 }
@@ -276,23 +207,9 @@ impl Stream for Outgoing {
         if let Some(hello) = self.hello.take() {
             return Poll::Ready(Some(Frame::Hello(hello).into()));
         }
-        let mut state = self.link.state();
-        if state.connection != self.connection {
+        let Some(packets) = ready!(self.link.outbox.poll_frame(self.connection, cx)) else {
             return Poll::Ready(None);
-        }
-        let Some(packets) = state.frames.pop_front() else {
-            state.waiting = Some(cx.waker().clone());
-            return Poll::Pending;
         };
-        state.queued_messages -= packets.len();
-        state.queued_bytes -= packets
-            .iter()
-            .map(|packet| packet.payload.len() + PACKET_OVERHEAD)
-            .sum::<usize>();
-        if state.frames.is_empty() {
-            state.filling_bytes = 0;
-        }
-        drop(state);
         let sent = &self.link.counters.sent;
         sent.fetch_add(packets.len() as u64, Relaxed);
         Poll::Ready(Some(Frame::Packets(packets).into()))
@@ -302,18 +219,14 @@ impl Stream for Outgoing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::task::Waker;
     use tokio_stream::StreamExt;
 
     const GROUP: GroupId = GroupId(1);
 
     fn link(limits: Limits) -> (Arc<Link>, Outgoing) {
         let link = Link::new(NodeId(2), limits);
-        let mut outgoing = link.open(Hello {
-            cluster: String::new(),
-            from: NodeId(1),
-            to: NodeId(2),
-            versions: 1..=1,
-        });
+        let mut outgoing = link.open(hello()).unwrap();
         outgoing.hello = None;
         (link, outgoing)
     }
@@ -367,7 +280,7 @@ mod tests {
 
     #[test]
     fn oversize_messages_are_dropped_and_counted() {
-        let (link, outgoing) = link(Limits {
+        let (link, mut outgoing) = link(Limits {
             message_bytes: 10,
             ..Limits::default()
         });
@@ -375,7 +288,7 @@ mod tests {
         link.send(GROUP, Bytes::from(vec![0; 11]));
         link.send(GROUP, Bytes::from(vec![0; 10]));
         assert_eq!(link.stats().dropped_oversize, 1);
-        assert_eq!(link.state().queued_messages, 1);
+        assert_eq!(take(&mut outgoing), Some(vec![10]));
     }
 
     #[test]
@@ -386,7 +299,7 @@ mod tests {
         assert!(link.establish(old.connection(), None));
         link.send(GROUP, Bytes::new());
 
-        let mut new = link.open(old_hello());
+        let mut new = link.open(hello()).unwrap();
         assert_eq!(take(&mut old), None);
         link.lost(old.connection()); // too late to matter
         assert!(!link.establish(old.connection(), None));
@@ -396,7 +309,7 @@ mod tests {
         assert_eq!(link.stats().reconnects, 1);
     }
 
-    fn old_hello() -> Hello {
+    fn hello() -> Hello {
         Hello {
             cluster: String::new(),
             from: NodeId(1),
@@ -418,5 +331,6 @@ mod tests {
         tokio::task::yield_now().await;
         link.close();
         assert_eq!(reader.await.unwrap(), (Some(1), None));
+        assert!(link.open(hello()).is_none(), "closed for good");
     }
 }

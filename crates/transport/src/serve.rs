@@ -45,21 +45,21 @@ impl Peer for Acceptor {
         let Some(link) = shared.link(peer).cloned() else {
             return Err(Status::internal("an admitted peer has a link"));
         };
-        if shared.is_stopped() {
+        let Some(outgoing) = link.open(shared.hello(peer)) else {
             return Err(Status::unavailable("shutting down"));
-        }
-
-        let outgoing = link.open(shared.hello(peer));
+        };
         let connection = outgoing.connection();
         let reader = tokio::spawn({
             let link = link.clone();
             async move {
-                let ended = shared.read(&link, frames).await;
+                let ended = shared.read(&link, connection, frames).await;
                 link.lost(connection);
                 tracing::info!(peer = %link.peer, ?ended, "disconnected");
             }
         });
-        link.establish(connection, Some(reader.abort_handle()));
+        if !link.establish(connection, Some(reader.abort_handle())) {
+            return Err(Status::aborted("the connection has ended already"));
+        }
         tracing::info!(%peer, ?address, "connected");
         Ok(Response::new(outgoing.map(Ok)))
     }

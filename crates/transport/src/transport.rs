@@ -5,6 +5,7 @@ use crate::frame::{Frame, Hello, PROTOCOL_VERSIONS};
 use crate::link::{Link, PeerStats};
 use crate::{Malformed, dial, proto, serve};
 use bytes::Bytes;
+use quorate_handoff::Connection;
 use quorate_machine::{GroupId, NodeId};
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -140,10 +141,6 @@ impl Shared {
         self.links.get(&peer)
     }
 
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst)
-    }
-
     /// What this node says first to `peer`.
     pub(crate) fn hello(&self, peer: NodeId) -> Hello {
         Hello {
@@ -154,15 +151,21 @@ impl Shared {
         }
     }
 
-    /// Hands on what `link`'s peer sends, until its connection ends; returns why, if it was an error.
+    /// Hands on what `link`'s peer sends on `connection`, until it ends or another replaces it; returns
+    /// why, if it was an error.
     pub(crate) async fn read(
         &self,
         link: &Link,
+        connection: Connection,
         mut frames: Streaming<proto::Frame>,
     ) -> Result<(), Status> {
         loop {
             match frames.message().await {
-                Ok(Some(frame)) => self.deliver(link, frame),
+                Ok(Some(frame)) => {
+                    if !link.receive(connection, || self.deliver(link, frame)) {
+                        return Ok(());
+                    }
+                }
                 Ok(None) => return Ok(()),
                 Err(status) => {
                     // The codes with which tonic reports a frame that does not parse or is too

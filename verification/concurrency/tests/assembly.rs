@@ -3,21 +3,16 @@
 
 use std::collections::HashMap;
 
-use loom::model::Builder;
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 use quorate_assembly::{Arrival, Assembly, Base, Config, Judgement, Millis, Phase};
+use quorate_concurrency::explore;
 use quorate_trace::{SpanId, TraceId, Verdict};
 
 /// Late enough for the quiet window to be over, and too early for the deadline.
 const QUIET: Millis = Millis(100);
 /// What a thread does that inserts meanwhile: it is late too.
 const LATER: Millis = Millis(90);
-
-/// Runs `test` in every interleaving.
-fn explore(test: impl Fn() + Send + Sync + 'static) {
-    Builder::new().check(test);
-}
 
 fn config() -> Config {
     Config {
