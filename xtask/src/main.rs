@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: cargo xtask tidy
-       cargo xtask mutants [PROTOCOL] [--quick] [--only PART-OF-A-NAME]";
+       cargo xtask mutants [PROTOCOL] [--quick] [--only PART-OF-A-NAME] [--tsv]";
 
 /// Lines of a source file, at most; a longer one wants to be two.
 const LINES_MAX: usize = 800;

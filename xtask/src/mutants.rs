@@ -55,6 +55,7 @@ pub(crate) struct Selection {
     protocol: Option<String>,
     only: Option<String>,
     quick: bool,
+    tsv: bool,
 }
 
 impl Selection {
@@ -65,6 +66,7 @@ impl Selection {
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--quick" => selection.quick = true,
+                "--tsv" => selection.tsv = true,
                 "--only" => selection.only = Some(arguments.next()?.clone()),
                 flag if flag.starts_with('-') => return None,
                 protocol if selection.protocol.is_none() => {
@@ -168,37 +170,66 @@ pub(crate) fn run(root: &Path, selection: &Selection) -> Result<bool, String> {
         return Err("no seeded bug is meant by that".to_owned());
     }
     let scratch = Scratch::new(root)?;
-    println!("| bug | found by | configuration | steps | seconds |");
-    println!("|---|---|---|---|---|");
+    if !selection.tsv {
+        println!("| bug | found by | configuration | steps | seconds |");
+        println!("|---|---|---|---|---|");
+    }
     let mut failed = 0;
     for mutant in &mutants {
         let begun = Instant::now();
         let outcome = scratch.plant(mutant);
-        let seconds = begun.elapsed().as_secs();
-        match outcome {
-            Ok(steps) => println!(
-                "| {} | {} | {} | {steps} | {seconds} |",
-                mutant.title, mutant.finding, mutant.configuration
-            ),
-            Err(why) => {
-                failed += 1;
-                println!(
-                    "| {} | **NOT AS EXPECTED** ({}/{}, expected: {}): {why} | {} | | {seconds} |",
-                    mutant.title,
-                    mutant.protocol,
-                    mutant.name,
-                    mutant.finding,
-                    mutant.configuration
-                );
-            }
+        failed += usize::from(outcome.is_err());
+        if selection.tsv {
+            println!("{}", mutant.line(&outcome));
+        } else {
+            println!("{} {} |", mutant.row(&outcome), begun.elapsed().as_secs());
         }
     }
-    println!(
-        "\n{} of {} found as expected",
-        mutants.len() - failed,
-        mutants.len()
-    );
+    if !selection.tsv {
+        let found = mutants.len() - failed;
+        println!("\n{found} of {} found as expected", mutants.len());
+    }
     Ok(failed == 0)
+}
+
+impl Mutant {
+    /// What came of it, as the beginning of a row in Markdown.
+    fn row(&self, outcome: &Result<String, String>) -> String {
+        let Mutant {
+            title,
+            finding,
+            configuration,
+            ..
+        } = self;
+        match outcome {
+            Ok(steps) => format!("| {title} | {finding} | {configuration} | {steps} |"),
+            Err(why) => format!(
+                "| {title} | **NOT AS EXPECTED** ({}/{}, expected: {finding}): {why} | {configuration} | |",
+                self.protocol, self.name
+            ),
+        }
+    }
+
+    /// What came of it, for a program: whether it was found, its title, what must find it and where, the
+    /// steps, and why it was not.
+    fn line(&self, outcome: &Result<String, String>) -> String {
+        let (verdict, steps, why) = match outcome {
+            Ok(steps) => ("found", steps.as_str(), ""),
+            Err(why) => ("missed", "", why.as_str()),
+        };
+        let finding = self.finding.to_string();
+        let fields = [
+            verdict,
+            &self.title,
+            &finding,
+            &self.configuration,
+            steps,
+            why,
+        ];
+        fields
+            .map(|field| field.replace(['\t', '\n'], " "))
+            .join("\t")
+    }
 }
 
 /// A copy of the tree, and where it is built.

@@ -7,7 +7,7 @@ mod model;
 #[allow(missing_docs, unreachable_pub)]
 mod register;
 
-use quorate::{Options, Verdict, check};
+use quorate::{Checks, Options, Settings, Verdict, check};
 
 const LOST: &str = "a later primary has every acknowledged write";
 
@@ -34,4 +34,18 @@ fn copies_on_all_nodes_lose_nothing() {
     assert!(report.complete() && report.passed(), "{report:#?}");
     let property = report.property(LOST).unwrap();
     assert_eq!(property.verdict, Verdict::Holds);
+}
+
+#[test]
+fn virtual_time_finds_the_same() {
+    let found = |copies| {
+        let checks = Checks::new("primary-backup")
+            .simulation("three nodes", move |_| model::simulation(copies));
+        let runs = checks.run(&Settings::default()).unwrap();
+        (runs[0].findings[0].verdict, runs[0].count("faults"))
+    };
+    assert_eq!(found(2).0, Verdict::Violated);
+    let (verdict, faults) = found(3);
+    assert_eq!(verdict, Verdict::Holds);
+    assert!(faults > Some(1_000), "{faults:?}");
 }

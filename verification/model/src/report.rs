@@ -1,9 +1,8 @@
 //! The result of a check, for people and for machines.
 
+use crate::Trace;
 use crate::protocol::{Bound, Expectation};
-use crate::{Trace, xml};
 use serde::{Deserialize, Serialize};
-use std::fmt::Write;
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -164,71 +163,4 @@ impl Report {
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self)
     }
-}
-
-/// Reports as one JUnit XML file: a suite for each protocol, a case for each property.
-///
-/// A counterexample is the text of its failure; a property that the search could not decide is
-/// skipped, so that a limit of states or time does not read as a pass.
-pub fn to_junit(reports: &[Report]) -> String {
-    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
-    for report in reports {
-        suite(&mut out, report);
-    }
-    out.push_str("</testsuites>\n");
-    out
-}
-
-fn suite(out: &mut String, report: &Report) {
-    let count = |verdicts: &[Verdict]| {
-        let properties = report.properties.iter();
-        properties
-            .filter(|property| verdicts.contains(&property.verdict))
-            .count()
-    };
-    let name = xml::escape(&report.protocol);
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        out,
-        "  <testsuite name=\"{name}\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\" time=\"{:.3}\">",
-        report.properties.len(),
-        count(&[Verdict::Violated, Verdict::NotFound, Verdict::Survived]),
-        count(&[Verdict::Undecided]),
-        report.seconds,
-    );
-    out.push_str("    <properties>\n");
-    let counts = [("states", report.states), ("unique", report.unique)];
-    let counts = counts.map(|(name, value)| (name.to_owned(), value as u64));
-    let bounds = report.bounds.iter().map(|b| (b.name.clone(), b.limit));
-    for (name, value) in counts.into_iter().chain(bounds) {
-        let name = xml::escape(&name);
-        let _ = writeln!(out, "      <property name=\"{name}\" value=\"{value}\"/>");
-    }
-    out.push_str("    </properties>\n");
-    for property in &report.properties {
-        case(out, &name, property);
-    }
-    out.push_str("  </testsuite>\n");
-}
-
-fn case(out: &mut String, suite: &str, property: &PropertyReport) {
-    let name = xml::escape(&property.name);
-    let _ = write!(
-        out,
-        "    <testcase classname=\"{suite}\" name=\"{name}\" time=\"0\""
-    );
-    let text = property.verdict.text();
-    let _ = match property.verdict {
-        Verdict::Holds | Verdict::Found | Verdict::Refuted => writeln!(out, "/>"),
-        Verdict::Undecided => writeln!(out, "><skipped message=\"{text}\"/></testcase>"),
-        Verdict::Violated | Verdict::NotFound | Verdict::Survived => {
-            let trace = property.trace.as_ref().map(Trace::to_string);
-            let trace = trace.unwrap_or_default();
-            let trace = xml::escape(&trace);
-            writeln!(
-                out,
-                "><failure message=\"{text}\">\n{trace}</failure></testcase>"
-            )
-        }
-    };
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// `text` as the content of an element or attribute. Characters that XML 1.0 cannot hold in any
 /// spelling, such as a zero byte in a debug string, become the replacement character.
-pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+pub fn escape(text: &str) -> Cow<'_, str> {
     let special = |c: char| matches!(c, '&' | '<' | '>' | '"') || !allowed(c);
     if !text.contains(special) {
         return Cow::Borrowed(text);

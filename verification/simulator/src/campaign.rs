@@ -1,9 +1,9 @@
 //! Many runs of a protocol, seed after seed.
 
+use crate::Plan;
 use crate::Time;
-use crate::protocols::Registered;
 use crate::report::{Counts, RunReport};
-use crate::run::Plan;
+use crate::run::Runner;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -47,11 +47,7 @@ pub struct Limits<'a> {
 }
 
 /// Runs seed after seed, and tells `progress` how many runs are done.
-pub fn campaign(
-    protocol: &Registered,
-    limits: Limits<'_>,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Campaign {
+pub fn campaign(runner: &Runner, limits: Limits<'_>, progress: &(dyn Fn(u64) + Sync)) -> Campaign {
     let begun = Instant::now();
     let next = AtomicU64::new(0);
     let failed = AtomicBool::new(false);
@@ -68,7 +64,7 @@ pub fn campaign(
                 break;
             }
             let seed = limits.seed.wrapping_add(number);
-            let report = (protocol.run)(&Plan::new(seed, limits.seconds));
+            let report = runner(&Plan::new(seed, limits.seconds));
             failed.fetch_or(report.failure.is_some(), Ordering::Relaxed);
             part.count(report);
             progress(number + 1);

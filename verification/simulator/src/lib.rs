@@ -96,7 +96,7 @@ pub use minimise::{Minimal, minimise};
 pub use protocols::{PROTOCOLS, Registered};
 pub use random::Random;
 pub use report::{Counts, Failure, RunReport};
-pub use run::{Plan, run};
+pub use run::{Plan, Runner, run};
 pub use scenario::Scenario;
 pub use subject::{Happened, Subject, View, Violation, Wake};
 pub use time::Time;

@@ -8,9 +8,8 @@
 use crate::Time;
 use crate::fault::Kind;
 use crate::journal::Keep;
-use crate::protocols::Registered;
 use crate::report::RunReport;
-use crate::run::Plan;
+use crate::run::{Plan, Runner};
 
 /// A failure with as few faults as were found to be needed.
 #[derive(Clone, Debug)]
@@ -25,20 +24,15 @@ pub struct Minimal {
 
 /// Runs `found` again and again with fewer faults, at most `budget` times; the log of what is left has
 /// `lines` lines. `None` if the plan does not fail.
-pub fn minimise(
-    protocol: &Registered,
-    found: &Plan,
-    budget: usize,
-    lines: usize,
-) -> Option<Minimal> {
+pub fn minimise(runner: &Runner, found: &Plan, budget: usize, lines: usize) -> Option<Minimal> {
     let plan = Plan {
         keep: Keep::Nothing,
         ..found.clone()
     };
-    let first = (protocol.run)(&plan);
+    let first = runner(&plan);
     let property = first.failure.as_ref()?.violation.property.clone();
     let mut search = Search {
-        protocol,
+        runner,
         property,
         budget,
         runs: 0,
@@ -50,7 +44,7 @@ pub fn minimise(
     search.earlier();
     let mut plan = search.plan;
     plan.keep = Keep::Last(lines);
-    let report = (protocol.run)(&plan);
+    let report = runner(&plan);
     Some(Minimal {
         plan,
         report,
@@ -59,7 +53,7 @@ pub fn minimise(
 }
 
 struct Search<'a> {
-    protocol: &'a Registered,
+    runner: &'a Runner,
     property: String,
     budget: usize,
     runs: usize,
@@ -74,7 +68,7 @@ impl Search<'_> {
             return false;
         }
         self.runs += 1;
-        let report = (self.protocol.run)(&plan);
+        let report = (self.runner)(&plan);
         let failure = report.failure.as_ref();
         let same = failure.is_some_and(|f| f.violation.property == self.property);
         if same {

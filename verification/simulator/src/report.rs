@@ -77,6 +77,24 @@ pub struct RunReport {
     pub failure: Option<Failure>,
 }
 
+impl RunReport {
+    /// How it ended, in a line.
+    pub fn outcome(&self) -> String {
+        let RunReport { seed, steps, .. } = self;
+        match &self.failure {
+            Some(Failure {
+                violation,
+                step,
+                at,
+            }) => format!(
+                "seed {seed}, step {step}, at {at:?}: {} ({})",
+                violation.property, violation.reason
+            ),
+            None => format!("seed {seed}: everything held, {steps} steps"),
+        }
+    }
+}
+
 /// What did not hold, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

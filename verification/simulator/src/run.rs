@@ -57,6 +57,9 @@ impl Plan {
     }
 }
 
+/// Runs a plan, as [`run`] does for a protocol of one's own.
+pub type Runner = dyn Fn(&Plan) -> RunReport + Sync;
+
 /// Runs the protocol that `make` draws from the seed.
 pub fn run<S: Subject>(plan: &Plan, make: impl FnOnce(&mut Random) -> S) -> RunReport {
     let stream = |number| Random::new(plan.seed, number);

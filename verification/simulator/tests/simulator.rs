@@ -79,7 +79,7 @@ fn a_failure_is_made_small_and_its_plan_shows_it_again() {
     let (seed, property) = found("raft-amnesia", 20);
     let plan = Plan::new(seed, SECONDS);
     let whole = (protocol("raft-amnesia").run)(&plan);
-    let small = minimise(protocol("raft-amnesia"), &plan, 300, 20).unwrap();
+    let small = minimise(&protocol("raft-amnesia").run, &plan, 300, 20).unwrap();
     let left = small.report.faults.len();
     assert!((1..whole.faults.len()).contains(&left), "{left} faults");
     assert!(small.report.log.len() <= 20 && !small.report.log.is_empty());
@@ -90,5 +90,5 @@ fn a_failure_is_made_small_and_its_plan_shows_it_again() {
 
 #[test]
 fn what_does_not_fail_cannot_be_made_small() {
-    assert!(minimise(protocol("assembly"), &Plan::new(0, SECONDS), 10, 10).is_none());
+    assert!(minimise(&protocol("assembly").run, &Plan::new(0, SECONDS), 10, 10).is_none());
 }

@@ -33,7 +33,7 @@ impl ExploreArgs {
         let chosen = protocols(Some(&self.protocol))?;
         let all = chosen
             .iter()
-            .flat_map(|p| (p.configurations)(self.scope.into()));
+            .flat_map(|protocol| protocol.configurations(self.scope.into()));
         let named = named(all.collect(), self.configuration.as_deref())?;
         let Some(configuration) = named.into_iter().next() else {
             return Err(Failure::Usage(format!(

@@ -187,12 +187,12 @@ impl SimulateArgs {
             go_on: self.keep_going,
             stop: &stop,
         };
-        let campaign = campaign(protocol, limits, &|_| bar.inc(1));
+        let campaign = campaign(&protocol.run, limits, &|_| bar.inc(1));
         bar.finish_and_clear();
         let first = campaign.failures.first();
         let small = first.and_then(|report| {
             let plan = Plan::new(report.seed, self.seconds);
-            minimise(protocol, &plan, MINIMISE_RUNS, self.events)
+            minimise(&protocol.run, &plan, MINIMISE_RUNS, self.events)
         });
         Found {
             protocol,
@@ -214,7 +214,7 @@ impl SimulateArgs {
         text += "\n";
         for report in &campaign.failures {
             let plan = Plan::new(report.seed, self.seconds);
-            text += &format!("FAILED: {}\n", told(report));
+            text += &format!("FAILED: {}\n", report.outcome());
             text += &format!("  again: {}\n", command(protocol, &plan));
         }
         if let Some(small) = small {
@@ -330,24 +330,6 @@ fn rows(campaign: &Campaign) -> Vec<(String, String)> {
     rows
 }
 
-/// How a run ended.
-fn told(report: &RunReport) -> String {
-    match &report.failure {
-        Some(failure) => format!(
-            "seed {}, step {}, at {:?}: {} ({})",
-            report.seed,
-            failure.step,
-            failure.at,
-            failure.violation.property,
-            failure.violation.reason
-        ),
-        None => format!(
-            "seed {}: everything held, {} steps",
-            report.seed, report.steps
-        ),
-    }
-}
-
 fn run_text(protocol: &Registered, plan: &Plan, report: &RunReport) -> String {
     let mut text = String::new();
     for line in &report.log {
@@ -357,7 +339,7 @@ fn run_text(protocol: &Registered, plan: &Plan, report: &RunReport) -> String {
     for fault in &report.faults {
         let _ = writeln!(text, "  {fault}");
     }
-    let _ = writeln!(text, "\n{}", told(report));
+    let _ = writeln!(text, "\n{}", report.outcome());
     if let Some(digest) = report.digest {
         let _ = writeln!(text, "digest of the log: {digest:016x}");
     }

@@ -12,7 +12,7 @@ mod model;
 mod register;
 
 use clap::{Parser, Subcommand};
-use quorate::{NodeId, Options, RunOptions, Running, Summary, majority};
+use quorate::{Checks, NodeId, RunOptions, Running, Settings, Table, majority};
 use register::{Command, Config, Output, Register};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -68,12 +68,16 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn check(copies: usize) -> Result<ExitCode, Box<dyn Error>> {
-    let reports = [quorate::check(model::scenario(copies), Options::default())?];
-    print!("{}", Summary(&reports));
-    for diagram in quorate::write_diagrams(&reports, Path::new("."))? {
-        println!("diagram: {}", diagram.display());
-    }
-    Ok(ExitCode::from(u8::from(!reports[0].passed())))
+    let checks = Checks::new("primary-backup")
+        .safety(model::scenario(copies))
+        .simulation("three nodes, in virtual time", move |_| {
+            model::simulation(copies)
+        });
+    let runs = checks.run(&Settings::default())?;
+    print!("{}", Table(&runs));
+    let page = quorate::write_report("primary-backup", &runs, Path::new("check-report"))?;
+    println!("report: {}", page.display());
+    Ok(ExitCode::from(u8::from(!quorate::passed(&runs))))
 }
 
 #[tokio::main]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Parser;
 use quorate_machine::{Effects, Event, Machine, NodeId};
-use quorate_model::{Bounds, Report, Scenario};
+use quorate_model::{Bounds, Scenario};
 use tempfile::tempdir;
 
 use super::*;
@@ -60,13 +60,12 @@ struct Line {
 }
 
 /// Runs these configurations as the command line `arguments` asks, to the files that it names.
-fn run(arguments: &[&str], all: Vec<Scenario<Echo>>, interrupted: bool) -> (Outcome, Vec<Report>) {
+fn run(arguments: &[&str], all: Vec<Scenario<Echo>>, interrupted: bool) -> (Outcome, Vec<Run>) {
     let line = Line::parse_from([&["check"], arguments].concat());
-    let boxed = |one| Box::new(one) as Box<dyn Configuration>;
-    let all = all.into_iter().map(boxed).collect();
+    let all = all.into_iter().fold(Checks::new("echo"), Checks::safety);
     let interrupt = Arc::new(AtomicBool::new(interrupted));
-    let reports = line.check.search(all, &interrupt).unwrap();
-    (line.check.tell(&reports).unwrap(), reports)
+    let runs = line.check.look(vec![all], &interrupt).unwrap();
+    (line.check.tell(&runs).unwrap(), runs)
 }
 
 fn text(path: &Path) -> &str {
@@ -78,21 +77,21 @@ fn what_holds_ends_well_and_is_written_down() {
     let folder = tempdir().unwrap();
     let (json, junit) = (folder.path().join("r.json"), folder.path().join("r.xml"));
     let files = ["--json", text(&json), "--junit", text(&junit)];
-    let (outcome, reports) = run(
+    let (outcome, runs) = run(
         &files,
         vec![heard(echo("one"), 7), heard(echo("two"), 7)],
         false,
     );
     assert_eq!(outcome, Outcome::Holds);
-    let read: Vec<Report> = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
-    assert_eq!(read, reports);
+    let read: Vec<Run> = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
+    assert_eq!(read, runs);
     let xml = fs::read_to_string(junit).unwrap();
     let xml = roxmltree::Document::parse(&xml).unwrap();
     let suites = xml
         .descendants()
         .filter(|node| node.has_tag_name("testsuite"));
     let names: Vec<_> = suites.filter_map(|suite| suite.attribute("name")).collect();
-    assert_eq!(names, ["one", "two"]);
+    assert_eq!(names, ["echo: one, safety", "echo: two, safety"]);
 }
 
 #[test]
@@ -101,22 +100,22 @@ fn a_violation_fails_and_is_drawn() {
     let diagrams = ["--diagrams", text(folder.path())];
     let (outcome, _) = run(&diagrams, vec![silent(echo("one"))], false);
     assert_eq!(outcome, Outcome::Refuted);
-    let svg = fs::read_to_string(folder.path().join("one--silent.svg")).unwrap();
+    let svg = fs::read_to_string(folder.path().join("echo--one--silent.svg")).unwrap();
     assert!(roxmltree::Document::parse(&svg).is_ok());
 }
 
 #[test]
 fn what_is_never_reached_fails() {
-    let (outcome, reports) = run(&[], vec![heard(echo("one"), 8)], false);
+    let (outcome, runs) = run(&[], vec![heard(echo("one"), 8)], false);
     assert_eq!(outcome, Outcome::Refuted);
-    let told = Summary(&reports).to_string();
+    let told = Table(&runs).to_string();
     assert!(told.contains("NOT FOUND in one"), "{told}");
 }
 
 #[test]
 fn an_interrupt_ends_the_list_and_tells_what_is_known() {
-    let (outcome, reports) = run(&[], vec![echo("one"), echo("two")], true);
-    let seen = reports.iter().any(|r| r.stopped == Some(Stop::Interrupted));
+    let (outcome, runs) = run(&[], vec![echo("one"), echo("two")], true);
+    let seen = runs.iter().any(|r| r.stopped == Some(Stop::Interrupted));
     let expected = if seen {
         Outcome::Interrupted
     } else {
@@ -141,4 +140,46 @@ fn configurations_are_chosen_by_a_part_of_their_name() {
         error.to_string().contains("one-small, one-large"),
         "{error}"
     );
+}
+
+#[test]
+fn a_report_is_a_page_with_its_diagrams() {
+    let folder = tempdir().unwrap();
+    let report = ["--report", text(folder.path())];
+    let (outcome, _) = run(&report, vec![heard(echo("one"), 7)], false);
+    assert_eq!(outcome, Outcome::Holds);
+    let page = fs::read_to_string(folder.path().join("index.html")).unwrap();
+    let diagram = "diagrams/echo--one--heard.svg";
+    assert!(page.contains(diagram), "{page}");
+    assert!(folder.path().join(diagram).exists());
+    for file in ["report.json", "junit.xml", "table.md"] {
+        assert!(folder.path().join(file).exists(), "{file}");
+    }
+}
+
+#[test]
+fn engines_are_chosen_by_name() {
+    let chosen = |arguments: &[&str]| {
+        let line = Line::parse_from([&["check", "raft"], arguments].concat());
+        let [raft] = protocols(Some("raft")).unwrap()[..] else {
+            panic!("there is one Raft");
+        };
+        let checks = line.check.checks(&raft);
+        let engines = checks.tasks().iter().map(|task| task.engine());
+        engines.collect::<std::collections::BTreeSet<_>>()
+    };
+    assert!(chosen(&[]).contains(&Engine::Safety));
+    assert!(!chosen(&[]).contains(&Engine::SeededBugs));
+    assert!(chosen(&["--scope", "ci"]).contains(&Engine::SeededBugs));
+    assert_eq!(
+        chosen(&["--engine", "simulation"]),
+        [Engine::Simulation].into()
+    );
+}
+
+#[test]
+fn what_means_nothing_is_refused_with_what_there_is() {
+    let line = Line::parse_from(["check", "raft", "--configuration", "no such thing"]);
+    let error = line.check.run().unwrap_err().to_string();
+    assert!(error.contains("pre-vote and check-quorum"), "{error}");
 }
