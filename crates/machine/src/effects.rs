@@ -125,3 +125,53 @@ impl<M: Machine> Effects<M> {
             && self.timers.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inert::Inert;
+
+    const PEER: NodeId = NodeId(2);
+
+    /// Each thing that a machine can ask for.
+    const KINDS: [fn(&mut Effects<Inert>); 6] = [
+        |fx| fx.persist(1),
+        |fx| fx.send(PEER, 2),
+        |fx| fx.output(3),
+        |fx| fx.send_before_sync(PEER, 4),
+        |fx| fx.arm(5, 6..=7),
+        |fx| fx.disarm(5),
+    ];
+
+    #[test]
+    fn a_driver_finds_everything_that_was_asked_for_in_its_order() {
+        let mut fx = Effects::<Inert>::new();
+        KINDS.iter().for_each(|ask| ask(&mut fx));
+        fx.persist(8);
+        assert_eq!(fx.records(), [1, 8]);
+        let send = Promise::Send {
+            to: PEER,
+            message: 2,
+        };
+        assert!(fx.promises().eq([&send, &Promise::Output(3)]));
+        assert_eq!(fx.immediate(), [(PEER, 4)]);
+        let timers = [TimerEffect::Arm(5, 6..=7), TimerEffect::Disarm(5)];
+        assert_eq!(fx.timers(), timers);
+
+        assert!(fx.drain_timers().eq(timers));
+        assert!(fx.drain_immediate().eq([(PEER, 4)]));
+        assert!(fx.timers().is_empty() && fx.immediate().is_empty());
+        assert!(!fx.is_empty(), "the gate's part is left");
+    }
+
+    /// Who takes empty effects for nothing to do must not lose what is there alone.
+    #[test]
+    fn effects_are_empty_when_nothing_was_asked_for() {
+        assert!(Effects::<Inert>::new().is_empty());
+        for ask in KINDS {
+            let mut fx = Effects::new();
+            ask(&mut fx);
+            assert!(!fx.is_empty(), "{fx:?}");
+        }
+    }
+}

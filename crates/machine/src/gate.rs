@@ -133,28 +133,9 @@ impl<M: Machine> Gate<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Event, NodeId};
+    use crate::NodeId;
+    use crate::inert::Inert;
     use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-
-    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-    struct Inert;
-    impl Machine for Inert {
-        type Config = ();
-        type Command = ();
-        type Message = u8;
-        type Timer = ();
-        type Record = u8;
-        type Durable = ();
-        type Output = u8;
-        fn apply(_: &mut (), _: &u8) {}
-        fn start(_: &(), _: &(), _: &mut Effects<Self>) -> Self {
-            Inert
-        }
-        fn step(&mut self, _: &(), _: Event<Self>, _: &mut Effects<Self>) {}
-        fn backed(_: NodeId, _: &u8, _: &()) -> bool {
-            true
-        }
-    }
 
     fn released(gate: &mut Gate<Inert>) -> Vec<u8> {
         std::iter::from_fn(|| gate.release())
@@ -219,6 +200,46 @@ mod tests {
         assert_eq!(hash(&fresh), hash(&old));
         old.synced(1);
         assert_ne!(fresh, old);
+    }
+
+    /// A gate after a step with this record, if any, and this promise, whose record is durable if `synced`.
+    fn gate(record: Option<u8>, promise: u8, synced: bool) -> Gate<Inert> {
+        let mut gate = Gate::new();
+        let mut fx = Effects::new();
+        record.into_iter().for_each(|record| fx.persist(record));
+        fx.output(promise);
+        gate.absorb(&mut fx).for_each(drop);
+        if synced {
+            gate.synced(gate.unsynced());
+        }
+        gate
+    }
+
+    /// A checker takes equal states for one, and looks for equal ones among those with equal hashes: gates
+    /// that go on differently must not be equal, and should not share a hash.
+    #[test]
+    fn gates_that_go_on_differently_are_not_equal() {
+        let waits = gate(Some(0), 1, false);
+        for other in [
+            gate(Some(0), 2, false), // another promise
+            gate(None, 1, false),    // due at once
+            gate(Some(0), 1, true),  // due since the sync
+            Gate::new(),
+        ] {
+            assert_ne!(waits, other);
+            assert_ne!(hash(&waits), hash(&other));
+        }
+        // Due is due, whatever it has waited for.
+        assert_eq!(gate(Some(0), 1, true), gate(None, 1, false));
+        assert_eq!(hash(&gate(Some(0), 1, true)), hash(&gate(None, 1, false)));
+
+        // Equal promises, and something in flight behind them.
+        let (mut longer, mut fx) = (gate(Some(0), 1, false), Effects::new());
+        fx.persist(2);
+        longer.absorb(&mut fx).for_each(drop);
+        assert_ne!(waits, longer);
+        assert_ne!(hash(&waits), hash(&longer));
+        assert_eq!(longer.waiting().len(), 1);
     }
 
     #[test]

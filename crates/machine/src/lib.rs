@@ -94,6 +94,8 @@
 
 mod effects;
 mod gate;
+#[cfg(test)]
+mod inert;
 mod node;
 mod quorum;
 

@@ -35,3 +35,15 @@ impl fmt::Debug for GroupId {
         fmt::Display::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Logs, counterexamples and the names of event logs are read with these.
+    #[test]
+    fn identities_are_told_apart_by_a_letter() {
+        assert_eq!(format!("{0} {0:?}", NodeId(3)), "n3 n3");
+        assert_eq!(format!("{0} {0:?}", GroupId(12)), "g12 g12");
+    }
+}

@@ -30,3 +30,41 @@ pub fn committed_by_majority<T: Ord + Copy>(acknowledged: &mut [T]) -> Option<T>
     let (_, value, _) = acknowledged.select_nth_unstable(rank);
     Some(*value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn majorities_intersect_and_nothing_smaller_does() {
+        for members in 1..=9 {
+            let quorum = majority(members);
+            assert!(quorum <= members, "all of {members} are enough");
+            assert!(2 * quorum > members, "two of {members} may miss each other");
+            assert!(2 * (quorum - 1) <= members, "fewer than {quorum} would do");
+        }
+    }
+
+    /// All acknowledgements of up to five members, by the definition.
+    #[test]
+    fn what_is_committed_has_reached_a_majority_and_nothing_higher_has() {
+        assert_eq!(committed_by_majority::<u8>(&mut []), None);
+        for members in 1..=5 {
+            for mut code in 0..4_usize.pow(members) {
+                let mut acknowledged: Vec<usize> = (0..members)
+                    .map(|_| {
+                        let digit = code % 4;
+                        code /= 4;
+                        digit
+                    })
+                    .collect();
+                let reached = |value: &usize| {
+                    let members = acknowledged.iter().filter(|other| *other >= value);
+                    members.count() >= majority(acknowledged.len())
+                };
+                let highest = acknowledged.iter().copied().filter(reached).max();
+                assert_eq!(committed_by_majority(&mut acknowledged), highest);
+            }
+        }
+    }
+}
