@@ -30,6 +30,12 @@
 //! A message from a peer that finds the inbox full is dropped and counted, as if the network had lost
 //! it; a command is refused with [`TrySubmitError::Full`].
 //!
+//! # Between threads
+//!
+//! The thread that syncs, connections that bring messages and whoever stops the driver share four small
+//! structures with its task, which are in `quorate-handoff` and checked there in every interleaving;
+//! beside them there are only tokio's channels.
+//!
 //! # Seeing it again
 //!
 //! With [`DriverConfig::event_log`] a driver records every step before its effects leave the node;

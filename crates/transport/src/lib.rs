@@ -14,9 +14,10 @@
 //!
 //! Little, and that is what protocols are checked for: a message arrives at most once, unaltered, at
 //! the node that it was sent to, from the node that it claims to be from; messages to one node arrive
-//! in the order in which they were sent, as far as they arrive at all. Messages are lost when the
-//! peer is not connected, when its queue is full and when a connection breaks. [`Transport::send`]
-//! never waits, so that a slow peer cannot slow down a group, and every loss on this side is counted.
+//! in the order in which they were sent, as far as they arrive at all, also when a connection replaces
+//! another. Messages are lost when the peer is not connected, when its queue is full and when a
+//! connection breaks. [`Transport::send`] never waits, so that a slow peer cannot slow down a group, and
+//! every loss on this side is counted.
 //!
 //! # The handshake
 //!
