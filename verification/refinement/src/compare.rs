@@ -3,8 +3,8 @@
 use crate::difference::differences;
 use crate::report::{ActionCount, Choice, Disagreement, Report, Wrong};
 use crate::subject::{Move, Subject};
-use crate::{Difference, Graph, Pool, ValueId};
-use ahash::RandomState;
+use crate::{Graph, Pool, Step, ValueId};
+use ahash::{AHasher, RandomState};
 use quorate_model::{Action, Node, State};
 use stateright::Model;
 use std::collections::{HashMap, VecDeque};
@@ -55,6 +55,27 @@ struct Waiting<S: Subject> {
     history: S::History,
 }
 
+/// Where a move leads.
+enum After<S: Subject> {
+    /// Nowhere.
+    Unchanged,
+    /// To a state that is most likely another one.
+    Other(Waiting<S>),
+}
+
+/// Two hashes in one go.
+struct Twin([AHasher; 2]);
+
+impl Hasher for Twin {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.iter_mut().for_each(|half| half.write(bytes));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0[0].finish()
+    }
+}
+
 /// How a state was reached first.
 #[derive(Clone, Copy)]
 struct Reached {
@@ -87,10 +108,12 @@ struct Taken {
 }
 
 /// A step that is not one of the specification, and how.
-struct Bad<S: Subject> {
+struct Bad {
     number: u32,
     choice: u32,
-    step: Option<(Move<S::Protocol>, Option<ValueId>)>,
+    name: &'static str,
+    /// What the state after it should be.
+    after: Option<ValueId>,
     wrong: Wrong,
 }
 
@@ -117,15 +140,16 @@ impl<'a, S: Subject> Walk<'a, S> {
         let initial = self.subject.system().init_states();
         for state in initial {
             let history = self.subject.history();
-            let (spec, value) = match self.specified(&state, &history) {
-                Ok((Some(spec), _)) if self.graph.initial().contains(&spec) => (spec, None),
-                Ok((_, value)) => (0, Some((value, Wrong::Initial))),
-                Err(reason) => (0, Some((None, Wrong::NoCounterpart(reason)))),
-            };
-            if let Some((value, wrong)) = value {
-                return Ok(Some(self.at_the_beginning(value, wrong)));
+            match self.specified(&state, &history) {
+                Ok((Some(spec), _)) if self.graph.initial().contains(&spec) => {
+                    self.enter(state, history, 0, 0, spec);
+                }
+                Ok((_, value)) => return Ok(Some(self.at_the_beginning(value, Wrong::Initial))),
+                Err(reason) => {
+                    let wrong = Wrong::NoCounterpart(reason);
+                    return Ok(Some(self.at_the_beginning(None, wrong)));
+                }
             }
-            self.enter(state, history, 0, 0, spec);
         }
         let (mut number, mut level_ends) = (0, self.reached.len());
         while let Some(waiting) = self.frontier.pop_front() {
@@ -165,12 +189,10 @@ impl<'a, S: Subject> Walk<'a, S> {
 
     /// 128 bits of hash: two states that differ share one with a probability of about 10^-26 in a million.
     fn key(&self, state: &StateOf<S>, history: &S::History) -> u128 {
-        let half = |seeds: &RandomState| {
-            let mut hasher = seeds.build_hasher();
-            self.subject.identify(state, history, &mut hasher);
-            u128::from(hasher.finish())
-        };
-        half(&self.seeds[0]) << 64 | half(&self.seeds[1])
+        let mut hasher = Twin(self.seeds.each_ref().map(RandomState::build_hasher));
+        self.subject.identify(state, history, &mut hasher);
+        let [high, low] = hasher.0.map(|half| u128::from(half.finish()));
+        high << 64 | low
     }
 
     fn enter(&mut self, state: StateOf<S>, history: S::History, from: u32, choice: u32, spec: u32) {
@@ -189,23 +211,25 @@ impl<'a, S: Subject> Walk<'a, S> {
     }
 
     /// Where a move leads; `None` if out of bounds.
-    fn after(&self, waiting: &Waiting<S>, step: &Move<S::Protocol>) -> Option<Waiting<S>> {
+    fn after(&self, waiting: &Waiting<S>, step: &Move<S::Protocol>) -> Option<After<S>> {
         let Waiting { state, history } = waiting;
         let system = self.subject.system();
-        let after = system.next_state(state, step.action.clone());
-        let after = after.unwrap_or_else(|| state.clone());
-        let history = self.subject.follow(state, history, step, &after);
-        system.within_boundary(&after).then_some(Waiting {
-            state: after,
-            history,
-        })
+        let next = system.next_state(state, step.action.clone());
+        let is_same = next.is_none();
+        let next = next.unwrap_or_else(|| state.clone());
+        let follows = self.subject.follow(state, history, step, &next);
+        if is_same && follows == *history {
+            return Some(After::Unchanged);
+        }
+        system
+            .within_boundary(&next)
+            .then_some(After::Other(Waiting {
+                state: next,
+                history: follows,
+            }))
     }
 
-    fn expand(
-        &mut self,
-        number: u32,
-        waiting: &Waiting<S>,
-    ) -> Result<Option<Bad<S>>, CompareError> {
+    fn expand(&mut self, number: u32, waiting: &Waiting<S>) -> Result<Option<Bad>, CompareError> {
         if waiting.state.spent().duplications > 250 {
             return Err(CompareError::TooDeep);
         }
@@ -215,6 +239,11 @@ impl<'a, S: Subject> Walk<'a, S> {
                 continue;
             };
             self.moves += 1;
+            let After::Other(after) = after else {
+                // The specification may stutter anywhere.
+                self.stutter(from, step.name);
+                continue;
+            };
             let key = self.key(&after.state, &after.history);
             let (spec, value) = match self.numbers.get(&key) {
                 Some(known) => (Some(self.reached[*known as usize].spec), None),
@@ -224,7 +253,8 @@ impl<'a, S: Subject> Walk<'a, S> {
                         return Ok(Some(Bad {
                             number,
                             choice,
-                            step: Some((step, None)),
+                            name: step.name,
+                            after: None,
                             wrong: Wrong::NoCounterpart(reason),
                         }));
                     }
@@ -235,11 +265,12 @@ impl<'a, S: Subject> Walk<'a, S> {
                 Some(to) => self.take(from, step.name, to),
             };
             if let Some(wrong) = wrong {
-                let value = value.or_else(|| spec.map(|spec| self.graph.value(spec)));
+                let known = spec.map(|spec| self.graph.value(spec));
                 return Ok(Some(Bad {
                     number,
                     choice,
-                    step: Some((step, value)),
+                    name: step.name,
+                    after: value.or(known),
                     wrong,
                 }));
             }
@@ -252,32 +283,31 @@ impl<'a, S: Subject> Walk<'a, S> {
 
     /// Notes a step of the specification, or a stutter; or says what is wrong with it.
     fn take(&mut self, from: u32, name: &'static str, to: u32) -> Option<Wrong> {
-        let taken = self.taken.entry(name).or_default();
-        match self.graph.position(from, name, to) {
-            Some(position) => {
-                self.seen_steps[position] = true;
-                if from == to {
-                    taken.stutters += 1;
-                } else {
-                    taken.steps += 1;
-                }
-                None
-            }
-            None if from == to => {
-                taken.stutters += 1;
-                None
-            }
-            None => {
-                let (_, steps) = self.graph.steps_from(from);
-                let other = steps.iter().find(|step| step.to == to);
-                Some(match other {
-                    Some(other) => {
-                        let name = &self.graph.actions()[usize::from(other.action)];
-                        Wrong::OtherAction(name.clone())
-                    }
-                    None => Wrong::NoSuchStep,
-                })
-            }
+        if from == to {
+            self.stutter(from, name);
+            return None;
+        }
+        if let Some(position) = self.graph.position(from, name, to) {
+            self.seen_steps[position] = true;
+            self.taken.entry(name).or_default().steps += 1;
+            return None;
+        }
+        let (_, steps) = self.graph.steps_from(from);
+        let other = steps.iter().find(|step| step.to == to);
+        Some(match other {
+            Some(other) => Wrong::OtherAction(self.action(other).to_owned()),
+            None => Wrong::NoSuchStep,
+        })
+    }
+
+    fn action(&self, step: &Step) -> &str {
+        &self.graph.actions()[usize::from(step.action)]
+    }
+
+    fn stutter(&mut self, from: u32, name: &'static str) {
+        self.taken.entry(name).or_default().stutters += 1;
+        if let Some(position) = self.graph.position(from, name, from) {
+            self.seen_steps[position] = true;
         }
     }
 
@@ -301,16 +331,15 @@ impl<'a, S: Subject> Walk<'a, S> {
     }
 
     /// Everything that is known about a step that should not be.
-    fn tell(&self, bad: Bad<S>, waiting: &Waiting<S>) -> Disagreement {
+    fn tell(&self, bad: Bad, waiting: &Waiting<S>) -> Disagreement {
         let from = self.reached[bad.number as usize].spec;
         let before = self.pool.value(self.graph.value(from));
-        let value = bad.step.as_ref().and_then(|(_, value)| *value);
-        let after = value.map(|value| self.pool.value(value));
-        let name = bad.step.as_ref().map_or("", |(step, _)| step.name);
+        let after = bad.after.map(|value| self.pool.value(value));
+        let name = bad.name;
         let (_, steps) = self.graph.steps_from(from);
         let mut enabled: Vec<String> = steps
             .iter()
-            .map(|step| self.graph.actions()[usize::from(step.action)].clone())
+            .map(|step| self.action(step).to_owned())
             .collect();
         enabled.sort_unstable();
         enabled.dedup();
@@ -323,9 +352,7 @@ impl<'a, S: Subject> Walk<'a, S> {
                     .map_or_else(Vec::new, |a| differences(&other, a)),
             }
         };
-        let named = steps
-            .iter()
-            .filter(|step| self.graph.actions()[usize::from(step.action)] == name);
+        let named = steps.iter().filter(|step| self.action(step) == name);
         let mut choices: Vec<Choice> = named.map(|step| choice(step.to)).collect();
         // What comes nearest to what Rust does is most likely what was meant.
         choices.sort_by_key(|choice| choice.from_rust.len());
@@ -336,7 +363,7 @@ impl<'a, S: Subject> Walk<'a, S> {
             wrong: bad.wrong,
             changes: after
                 .as_ref()
-                .map_or_else(Vec::<Difference>::new, |after| differences(&before, after)),
+                .map_or_else(Vec::new, |after| differences(&before, after)),
             before: Some(before),
             after,
             choices,
@@ -363,8 +390,8 @@ impl<'a, S: Subject> Walk<'a, S> {
             let mut moves = self.moves(&waiting);
             let step = moves.swap_remove(choice as usize);
             told.push(self.step_told(&waiting.state, &step));
-            let Some(after) = self.after(&waiting, &step) else {
-                return told;
+            let Some(After::Other(after)) = self.after(&waiting, &step) else {
+                return told; // no way to a state begins with a step that changes nothing
             };
             (state, history) = (after.state, after.history);
         }

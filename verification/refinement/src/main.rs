@@ -2,17 +2,20 @@
 
 #![allow(clippy::print_stdout, reason = "a command-line tool")]
 
-use quorate_refinement::{Report, Tlc, run};
+use quorate_refinement::{Report, Source, Tlc, run};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 const HELP: &str = "\
-Usage: quorate-refinement [CONFIGURATION]...
+Usage: quorate-refinement [--graph FILE] [CONFIGURATION]...
 
 Holds the graph of Raft in Rust against the one that TLC finds for specs/raft/MCRaftRefine.tla, within the
 bounds of each configuration: specs/raft/CONFIGURATION.cfg, MCRaftRefine if none is named. Run it from the
 root of the repository.
+
+  --graph FILE   the graph of the one configuration that is named, which TLC wrote before with
+                 `-dump dot,actionlabels FILE`, instead of running TLC
 
 Exit status 0 if the graphs are the same, 1 if not, 2 if they cannot be compared.
 
@@ -24,23 +27,29 @@ const STATES_MAX: usize = 4_000_000;
 const TLC_TIMEOUT: Duration = Duration::from_secs(3600);
 
 fn main() -> ExitCode {
-    let mut configurations: Vec<String> = std::env::args().skip(1).collect();
-    if configurations
-        .iter()
-        .any(|argument| argument.starts_with('-'))
-    {
-        println!("{HELP}");
-        let asked = configurations.iter().any(|a| a == "--help" || a == "-h");
-        return ExitCode::from(if asked { 0 } else { 2 });
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let source = match arguments.first().map(String::as_str) {
+        Some("--graph") if arguments.len() == 3 => {
+            let file = arguments.drain(..2).next_back();
+            Source::File(file.unwrap_or_default().into())
+        }
+        Some("--help" | "-h") => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Some(option) if option.starts_with('-') => {
+            eprintln!("{HELP}");
+            return ExitCode::from(2);
+        }
+        _ => Source::Tlc(tlc()),
+    };
+    if arguments.is_empty() {
+        arguments.push("MCRaftRefine".to_owned());
     }
-    if configurations.is_empty() {
-        configurations.push("MCRaftRefine".to_owned());
-    }
-    let tlc = tlc();
     let mut same = true;
-    for configuration in &configurations {
+    for configuration in &arguments {
         let begin = Instant::now();
-        match run("specs/raft".as_ref(), configuration, &tlc, STATES_MAX) {
+        match run("specs/raft".as_ref(), configuration, &source, STATES_MAX) {
             Ok(report) => {
                 println!("{configuration}\n{report}{}", verdict(&report));
                 println!("{:.0} s in all\n", begin.elapsed().as_secs_f64());

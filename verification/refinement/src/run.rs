@@ -1,8 +1,10 @@
 //! TLC and the comparison, one after the other.
 
 use crate::raft::RaftSubject;
-use crate::{Bounds, BoundsError, CompareError, Pool, Report, Tlc, TlcError, compare};
-use std::io;
+use crate::{
+    Bounds, BoundsError, CompareError, Graph, GraphError, Pool, Report, Tlc, TlcError, compare,
+};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 /// The module whose actions have the names that the comparison knows.
@@ -11,9 +13,12 @@ const MODULE: &str = "MCRaftRefine.tla";
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The configuration cannot be read.
-    #[error("{0} cannot be read")]
-    Configuration(PathBuf, #[source] io::Error),
+    /// A file cannot be read.
+    #[error("{0} cannot be read: {1}")]
+    Io(PathBuf, #[source] io::Error),
+    /// A file has no graph.
+    #[error("{0}: {1}")]
+    Graph(PathBuf, #[source] GraphError),
     /// The configuration has no counterpart in Rust.
     #[error("{0}: {1}")]
     Bounds(PathBuf, #[source] BoundsError),
@@ -25,6 +30,15 @@ pub enum RunError {
     Compare(#[from] CompareError),
 }
 
+/// Where the specification's graph comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// From TLC, run now.
+    Tlc(Tlc),
+    /// From a file that TLC wrote before, with `-dump dot,actionlabels`.
+    File(PathBuf),
+}
+
 /// Compares Raft in Rust with `MCRaftRefine.tla` in the folder `specification`, within the bounds of a
 /// configuration there, named without `.cfg`.
 ///
@@ -34,19 +48,23 @@ pub enum RunError {
 pub fn run(
     specification: &Path,
     configuration: &str,
-    tlc: &Tlc,
+    source: &Source,
     states_max: usize,
 ) -> Result<Report, RunError> {
     let file = specification.join(format!("{configuration}.cfg"));
     let text = std::fs::read_to_string(&file);
-    let text = text.map_err(|error| RunError::Configuration(file.clone(), error))?;
+    let text = text.map_err(|error| RunError::Io(file.clone(), error))?;
     let bounds = Bounds::parse(&text).map_err(|error| RunError::Bounds(file.clone(), error))?;
     let mut pool = Pool::default();
-    let graph = tlc.graph(&specification.join(MODULE), &file, &mut pool)?;
-    Ok(compare(
-        &RaftSubject::new(bounds),
-        &graph,
-        &mut pool,
-        states_max,
-    )?)
+    let graph = match source {
+        Source::Tlc(tlc) => tlc.graph(&specification.join(MODULE), &file, &mut pool)?,
+        Source::File(path) => {
+            let opened = std::fs::File::open(path);
+            let opened = opened.map_err(|error| RunError::Io(path.clone(), error))?;
+            let read = Graph::read(BufReader::with_capacity(1 << 20, opened), &mut pool);
+            read.map_err(|error| RunError::Graph(path.clone(), error))?
+        }
+    };
+    let subject = RaftSubject::new(bounds);
+    Ok(compare(&subject, &graph, &mut pool, states_max)?)
 }

@@ -142,11 +142,10 @@ fn states_told(said: &str) -> Option<u32> {
     if !said.contains("Model checking completed. No error has been found.") {
         return None;
     }
-    let line = said
-        .lines()
-        .find(|line| line.ends_with("0 states left on queue."))?;
-    let (_, rest) = line.split_once("generated, ")?;
-    let (states, _) = rest.split_once(" distinct")?;
+    let mut lines = said.lines();
+    let counted = lines
+        .find_map(|line| line.strip_suffix(" distinct states found, 0 states left on queue."))?;
+    let (_, states) = counted.split_once("generated, ")?;
     states.replace(',', "").parse().ok()
 }
 
@@ -162,11 +161,12 @@ mod tests {
 
     #[test]
     fn only_a_whole_graph_counts() {
-        let said = "Model checking completed. No error has been found.\n\
+        let said = "Progress(9): 542 states generated, 215 distinct states found, 120 states left on queue.\n\
+                    Model checking completed. No error has been found.\n\
                     98,479 states generated, 9,193 distinct states found, 0 states left on queue.\n";
         assert_eq!(states_told(said), Some(9193));
         assert_eq!(
-            states_told(&said.replace(", 0 states left", ", 7 states left")),
+            states_told(&said.replace(", 0 states left", ", 70 states left")),
             None
         );
         let violated = "Error: Invariant TypeOK is violated.\n\
