@@ -170,6 +170,16 @@ impl<M: Model, C> Explored<'_, M, C> {
         self.size
     }
 
+    /// Whether states outside of the boundary were left out.
+    pub fn bounded(&self) -> bool {
+        self.bounded
+    }
+
+    /// Why the exploration ended early, if it did.
+    pub fn stop(&self) -> Option<Stop> {
+        self.stop
+    }
+
     /// The classes that occur, in the order in which they were found.
     pub fn classes(&self) -> &[C] {
         &self.classes

@@ -103,6 +103,9 @@ pub enum Verdict<S, A, C> {
     Undecided,
 }
 
+/// The decision of a property of a model.
+type Judged<M, C> = PropertyReport<<M as Model>::State, <M as Model>::Action, C>;
+
 impl<M: Model, C: Clone + Eq + Hash + Ord> Explored<'_, M, C>
 where
     M::State: Hash,
@@ -114,7 +117,7 @@ where
         fairness: impl Fn(&C) -> Fairness,
     ) -> Result<Report<M::State, M::Action, C>, CheckError> {
         let labels = self.labels(fairness);
-        let properties = (0..self.properties.len()).map(|property| self.decide(property, &labels));
+        let properties = (0..self.properties.len()).map(|property| self.judge(property, &labels));
         Ok(Report {
             size: self.size,
             bounded: self.bounded,
@@ -125,7 +128,22 @@ where
         })
     }
 
-    fn decide(
+    /// Decides the property of that name, assuming of each class what `fairness` says; none if there is
+    /// no such property.
+    pub fn decide(
+        &self,
+        property: &str,
+        fairness: impl Fn(&C) -> Fairness,
+    ) -> Result<Option<Judged<M, C>>, CheckError> {
+        let mut names = self.properties.iter();
+        let property = names.position(|known| known.name() == property);
+        let labels = self.labels(fairness);
+        property
+            .map(|property| self.judge(property, &labels))
+            .transpose()
+    }
+
+    fn judge(
         &self,
         property: usize,
         fairness: &[Fairness],

@@ -13,7 +13,7 @@ mod scopes;
 
 pub use scopes::scope;
 
-use crate::{Bounds, Node, Property, Protocol, Request, State, Up};
+use crate::{Bounds, Fairness, Liveness, Node, Pattern, Property, Protocol, Request, State, Up};
 use quorate_assembly::invariants;
 use quorate_assembly::machine::{Assembler, Command, NodeConfig, Offered, Output};
 use quorate_machine::NodeId;
@@ -112,6 +112,9 @@ fn span_id(number: u8) -> Option<SpanId> {
     SpanId::new([0, 0, 0, 0, 0, 0, 0, number])
 }
 
+/// No trace stays open for ever.
+pub const SEALED: &str = "an open trace is sealed";
+
 /// The node, if it is up.
 fn running(state: &State<AssemblyModel>) -> Option<&Up<Assembler>> {
     state.nodes().find_map(Node::up)
@@ -202,6 +205,27 @@ impl Protocol for AssemblyModel {
         let mut all = properties::safety();
         all.extend(properties::reachable(&self.limits));
         all
+    }
+
+    /// An open trace waits for nothing but its timers and the disk; the senders have nothing more to say in
+    /// the end.
+    fn liveness(&self) -> Liveness<Self> {
+        let open = |state: &State<Self>| {
+            let up = running(state);
+            up.map(|up| up.machine.traces().next().is_some())
+        };
+        Liveness::default()
+            .leads_to(
+                SEALED,
+                move |state, _| open(state) == Some(true),
+                move |state, _| open(state) == Some(false),
+            )
+            .without(
+                "timers that fire",
+                SEALED,
+                Pattern::timers(),
+                Fairness::None,
+            )
     }
 
     fn label(&self, request: &Request<Assembler>) -> String {

@@ -4,7 +4,7 @@ use crate::protocol::Expectation;
 use crate::report::{PropertyReport, Report, Stop, Verdict};
 use crate::step::panic_text;
 use crate::trace::PathStep;
-use crate::{Protocol, System, Trace};
+use crate::{LivenessError, Protocol, System, Trace};
 use stateright::{Checker, HasDiscoveries, Model, Path};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -101,6 +101,9 @@ pub enum CheckError {
     /// There are no worker threads to search with.
     #[error("a search needs at least one thread")]
     NoThreads,
+    /// Liveness could not be decided.
+    #[error(transparent)]
+    Liveness(#[from] LivenessError),
 }
 
 /// Explores every state of `protocol` within its bounds.
@@ -355,7 +358,7 @@ impl<P: Protocol> Found<P> {
 }
 
 /// Resident memory of this process, where the system tells.
-fn rss_bytes() -> Option<u64> {
+pub(crate) fn rss_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -1,8 +1,9 @@
 //! The protocols that are checked here, each in several configurations.
 
 use crate::protocol::Bound;
-use crate::{CheckError, Options, Protocol, Report, Scope, check, explore};
+use crate::{CheckError, LivenessReport, Options, Protocol, Report, Scope};
 use crate::{assembly, raft, specimens};
+use crate::{check, check_liveness, explore};
 use std::io;
 use std::net::SocketAddr;
 
@@ -18,6 +19,12 @@ pub trait Configuration {
     ///
     /// See [`CheckError`].
     fn check(self: Box<Self>, options: Options) -> Result<Report, CheckError>;
+    /// See [`check_liveness`].
+    ///
+    /// # Errors
+    ///
+    /// See [`CheckError`].
+    fn check_liveness(self: Box<Self>, options: Options) -> Result<LivenessReport, CheckError>;
     /// See [`explore()`](crate::explore()).
     ///
     /// # Errors
@@ -43,6 +50,10 @@ impl<P: Protocol> Configuration for P {
         check(*self, options)
     }
 
+    fn check_liveness(self: Box<Self>, options: Options) -> Result<LivenessReport, CheckError> {
+        check_liveness(*self, options)
+    }
+
     fn explore(
         self: Box<Self>,
         address: SocketAddr,
@@ -60,6 +71,8 @@ pub struct Registered {
     pub promise: &'static str,
     /// Its configurations in a scope, in the order in which they are checked.
     pub configurations: fn(Scope) -> Vec<Box<dyn Configuration>>,
+    /// Those of which liveness is decided, by [`Configuration::check_liveness`].
+    pub liveness: fn(Scope) -> Vec<Box<dyn Configuration>>,
 }
 
 /// Every protocol that is checked here; a new one adds its line.
@@ -68,16 +81,19 @@ pub const PROTOCOLS: &[Registered] = &[
         name: "raft",
         promise: "one log on all nodes; clients see one object, whatever crashes",
         configurations: |scope| boxed(raft::scope(scope)),
+        liveness: |scope| boxed(raft::liveness::scope(scope)),
     },
     Registered {
         name: "assembly",
         promise: "no accepted span is lost or stored twice; a trace is called complete only if it is",
         configurations: |scope| boxed(assembly::scope(scope)),
+        liveness: |_| boxed(assembly::scope(Scope::Quick)),
     },
     Registered {
         name: "specimens",
         promise: "designs that are known to be wrong: each must be refuted, by the property it is kept for",
         configurations: |_| specimens::all(),
+        liveness: |_| Vec::new(),
     },
 ];
 

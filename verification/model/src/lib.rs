@@ -42,22 +42,24 @@
 //! bounds crashes at the same time and not in total; a crashed actor keeps its state; and states are
 //! heavy. Each of these is pinned by a test here that counts states.
 //!
-//! Three more things are avoided. `eventually` properties overlook cycles, so there are none:
-//! liveness needs a search for fair cycles. A depth limit is not sound in a depth-first search, so
-//! the bounds are part of the model. Symmetry reduction is not implemented by all of stateright's
-//! searches.
+//! Three more things are avoided. `eventually` properties overlook cycles, so there are none: what must
+//! happen in the end is decided by a search for fair cycles ([`liveness`]). A depth limit is not sound
+//! in a depth-first search, so the bounds are part of the model. Symmetry reduction is not implemented
+//! by all of stateright's searches.
 //!
 //! # What a result means
 //!
 //! [`Verdict::Holds`] means: in every state within the [`Bounds`], but for hash collisions (see
 //! [`Cached`]). A `sometimes` property that is found shows that the bounds are wide enough for the
 //! thing it names. [`Report::complete`] tells whether the whole bounded space was explored.
+//! Whole behaviours are judged by [`check_liveness`], under the fairness that [`Liveness`] states.
 
 pub mod assembly;
 mod cached;
 mod check;
 mod configuration;
 mod explore;
+pub mod liveness;
 mod pool;
 mod properties;
 mod protocol;
@@ -77,13 +79,17 @@ pub use cached::Cached;
 pub use check::{CheckError, Options, Progress, ProgressFn, Search, check};
 pub use configuration::{Configuration, PROTOCOLS, Registered};
 pub use explore::explore;
+pub use liveness::{
+    Liveness, LivenessError, LivenessFinding, LivenessReport, Pattern, check_liveness,
+};
 pub use properties::{BACKED, CRASH_LOSES, NO_FAILURE, RECOVERS};
 pub use protocol::{Bound, Bounds, Expectation, Property, Protocol, Request};
+pub use quorate_fair::Fairness;
 pub use report::{PropertyReport, Report, Stop, Verdict};
 pub use scenario::{History, Scenario, Seen};
 pub use scope::Scope;
 pub use state::{Envelope, Node, Spent, State, Up};
 pub use step::Action;
 pub use system::System;
-pub use trace::{Effect, Trace, TraceStep, What};
+pub use trace::{Cycle, Effect, Trace, TraceStep, What};
 pub use xml::escape;

@@ -1,6 +1,6 @@
 //! What a protocol supplies to be checked.
 
-use crate::State;
+use crate::{Liveness, State};
 use quorate_machine::{Machine, NodeId, Value};
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +100,12 @@ pub trait Protocol: Sized + Send + Sync + 'static {
 
     /// What must hold, and what must be reachable.
     fn properties(&self) -> Vec<Property<Self>>;
+
+    /// What must happen in the end, and what is assumed for it; nothing by default. The nodes, the clients
+    /// and the bounds are the same as for the properties of states.
+    fn liveness(&self) -> Liveness<Self> {
+        Liveness::default()
+    }
 
     /// `request` in a few words, for counterexamples.
     fn label(&self, request: &Request<Self::Machine>) -> String {

@@ -10,6 +10,7 @@
 //! asks most of linearizability: a slower network only allows more orders.
 
 mod clients;
+pub mod liveness;
 mod properties;
 mod scopes;
 
@@ -202,6 +203,20 @@ fn bounds(limits: &Limits) -> Bounds {
     }
 }
 
+/// Whether a message to a node with this disk is an answer that comes too late to count.
+fn is_too_late(message: &Message<u8>, receiver: &Durable<u8>) -> bool {
+    match *message {
+        // A yes counts in its own term only, a no at most tells of a later one.
+        Message::Voted { term, granted } if granted => term < receiver.term,
+        Message::PreVoted { term, .. } | Message::Voted { term, .. } => term <= receiver.term,
+        Message::Appended { term, .. } | Message::Conflicted { term, .. } => term < receiver.term,
+        // These are answered even if they are late.
+        Message::RequestPreVote { .. } | Message::RequestVote { .. } | Message::Append { .. } => {
+            false
+        }
+    }
+}
+
 /// Names an operation; small, and unambiguous.
 fn token(client: usize, number: usize) -> u64 {
     (client * 16 + number) as u64
@@ -237,21 +252,7 @@ impl Protocol for RaftModel {
     }
 
     fn is_dead(&self, message: &Message<u8>, receiver: &Durable<u8>) -> bool {
-        if self.limits.late_answers {
-            return false;
-        }
-        match *message {
-            // A yes counts in its own term only, a no at most tells of a later one.
-            Message::Voted { term, granted } if granted => term < receiver.term,
-            Message::PreVoted { term, .. } | Message::Voted { term, .. } => term <= receiver.term,
-            Message::Appended { term, .. } | Message::Conflicted { term, .. } => {
-                term < receiver.term
-            }
-            // These are answered even if they are late.
-            Message::RequestPreVote { .. }
-            | Message::RequestVote { .. }
-            | Message::Append { .. } => false,
-        }
+        !self.limits.late_answers && is_too_late(message, receiver)
     }
 
     fn clients(&self) -> Clients {

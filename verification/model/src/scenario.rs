@@ -1,6 +1,7 @@
 //! The short way to a [`Protocol`]: nodes, what their clients ask, what must hold.
 
-use crate::{Bounds, Expectation, Node, Property, Protocol, Request, State};
+use crate::{Bounds, Expectation, Fairness, Liveness, Node, Pattern, Property, Protocol};
+use crate::{Request, State};
 use quorate_machine::{Machine, NodeId};
 use std::sync::Arc;
 
@@ -13,6 +14,11 @@ const PROMISES_MAX: usize = 2;
 /// Every client makes its requests in order, each to any node and at any moment; all choices are
 /// explored. A protocol whose clients wait for answers, retry, or are tested for linearizability
 /// implements [`Protocol`] itself.
+///
+/// What must hold in every state ([`always`](Scenario::always)) and in the end
+/// ([`leads_to`](Scenario::leads_to)) is said side by side; [`check`](crate::check()) decides the one,
+/// [`check_liveness`](crate::check_liveness) the other. Clients remember everything that they were told, so
+/// a machine that tells something for ever needs a [`bound`](Scenario::bound) on it.
 ///
 /// ```
 /// # use quorate_machine::{Effects, Event, Machine, NodeId};
@@ -61,6 +67,7 @@ pub struct Scenario<M: Machine> {
     within: Vec<Condition<M>>,
     scripts: Vec<Vec<M::Command>>,
     properties: Vec<Named<M>>,
+    liveness: Liveness<Scenario<M>>,
 }
 
 type Condition<M> = Arc<dyn Fn(&State<Scenario<M>>) -> bool + Send + Sync>;
@@ -136,6 +143,7 @@ impl<M: Machine> Scenario<M> {
             within: Vec::new(),
             scripts: Vec::new(),
             properties: Vec::new(),
+            liveness: Liveness::default(),
         }
     }
 
@@ -181,6 +189,68 @@ impl<M: Machine> Scenario<M> {
         condition: impl Fn(&State<Self>) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.property(name, Expectation::Sometimes, Arc::new(condition))
+    }
+
+    /// Every behaviour must come to a state of which `condition` is true; see [`Liveness`] for this and
+    /// what follows. [`check_liveness`](crate::check_liveness) decides it.
+    pub fn eventually(
+        self,
+        name: &'static str,
+        condition: impl Fn(&State<Self>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.lively(|liveness| liveness.eventually(name, move |state, _| condition(state)))
+    }
+
+    /// Every behaviour must come to such states again and again.
+    pub fn always_eventually(
+        self,
+        name: &'static str,
+        condition: impl Fn(&State<Self>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.lively(|liveness| liveness.always_eventually(name, move |state, _| condition(state)))
+    }
+
+    /// Every behaviour must at last stay in such states.
+    pub fn eventually_always(
+        self,
+        name: &'static str,
+        condition: impl Fn(&State<Self>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.lively(|liveness| liveness.eventually_always(name, move |state, _| condition(state)))
+    }
+
+    /// After every state of which `cause` is true, or in it, must come one of which `effect` is.
+    pub fn leads_to(
+        self,
+        name: &'static str,
+        cause: impl Fn(&State<Self>) -> bool + Send + Sync + 'static,
+        effect: impl Fn(&State<Self>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.lively(|liveness| {
+            liveness.leads_to(
+                name,
+                move |state, _| cause(state),
+                move |state, _| effect(state),
+            )
+        })
+    }
+
+    /// Assumes this fairness of what the pattern names; [`Liveness`] lists what is assumed anyway.
+    pub fn fair(self, pattern: Pattern, fairness: Fairness) -> Self {
+        self.lively(|liveness| liveness.fair(pattern, fairness))
+    }
+
+    /// Up to so many messages may be lost in a run of which liveness is asked.
+    pub fn losses(self, losses: u8) -> Self {
+        self.lively(|liveness| liveness.losses(losses))
+    }
+
+    /// Changes what is asked of whole behaviours in any other way.
+    pub fn lively(self, change: impl FnOnce(Liveness<Self>) -> Liveness<Self>) -> Self {
+        Scenario {
+            liveness: change(self.liveness),
+            ..self
+        }
     }
 
     fn property(
@@ -261,6 +331,10 @@ impl<M: Machine> Protocol for Scenario<M> {
             up.is_none_or(|up| up.gate.waiting().len() <= PROMISES_MAX)
         };
         state.nodes().all(few) && self.within.iter().all(|within| within(state))
+    }
+
+    fn liveness(&self) -> Liveness<Self> {
+        self.liveness.clone()
     }
 
     fn properties(&self) -> Vec<Property<Self>> {

@@ -6,7 +6,8 @@ pub mod expiring_lock;
 pub mod hasty_completion;
 
 use crate::protocol::Bound;
-use crate::{CheckError, Configuration, Options, Protocol, Report, Verdict, check, explore};
+use crate::{CheckError, Configuration, LivenessReport, Options, Protocol, Report, Verdict};
+use crate::{check, check_liveness, explore};
 use std::io;
 use std::net::SocketAddr;
 
@@ -38,6 +39,10 @@ impl<P: Protocol> Configuration for Specimen<P> {
     fn check(self: Box<Self>, options: Options) -> Result<Report, CheckError> {
         let breaks = self.breaks;
         check(self.protocol, options).map(|report| turned(report, breaks))
+    }
+
+    fn check_liveness(self: Box<Self>, options: Options) -> Result<LivenessReport, CheckError> {
+        check_liveness(self.protocol, options)
     }
 
     fn explore(

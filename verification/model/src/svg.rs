@@ -31,7 +31,10 @@ const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1a1a1a}\
 .disk{fill:#fff8e1;stroke:#6d4c00;stroke-width:1.3}\
 .timer{fill:#fff;stroke:#6a1b9a;stroke-width:1.5}\
 .up{fill:#2e7d32}\
-.stripe{fill:#f6f7f9}";
+.stripe{fill:#f6f7f9}\
+.cycle{fill:#fff3e0}\
+.back{stroke:#e65100;stroke-width:2;fill:none;marker-end:url(#back)}\
+.again{fill:#e65100;font-weight:bold}";
 
 impl Trace {
     /// The trace as a sequence diagram.
@@ -45,6 +48,8 @@ struct Diagram<'a> {
     /// The middle of each step's row; the first is where the nodes start.
     rows: Vec<usize>,
     height: usize,
+    /// Where the steps end.
+    footer: usize,
     out: String,
 }
 
@@ -67,8 +72,18 @@ impl<'a> Diagram<'a> {
             trace,
             rows,
             height: y + 20,
+            footer: y,
             out: String::new(),
         }
+        .with_footer()
+    }
+
+    /// Makes room for what is said of a cycle below the steps.
+    fn with_footer(mut self) -> Self {
+        if let Some(cycle) = &self.trace.cycle {
+            self.height += ROW_HEIGHT + EFFECT_HEIGHT * (cycle.fairness.len() + 1);
+        }
+        self
     }
 
     fn draw(mut self) -> String {
@@ -78,12 +93,14 @@ impl<'a> Diagram<'a> {
             self,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\">\n\
              <style>{STYLE}</style>\n\
-             <defs>{}{}</defs>\n\
+             <defs>{}{}{}</defs>\n\
              <rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>",
             arrow_head("head", "#1565c0"),
             arrow_head("client", "#2e7d32"),
+            arrow_head("back", "#e65100"),
         );
         self.stripes(width);
+        self.cycle(width);
         self.lanes();
         self.crashed_lanes();
         for number in 1..=self.trace.steps.len() {
@@ -110,7 +127,7 @@ impl<'a> Diagram<'a> {
 
     fn lanes(&mut self) {
         let names = std::iter::once("clients").chain(self.trace.nodes.iter().map(String::as_str));
-        let bottom = self.height - 10;
+        let bottom = self.footer + 10;
         for (lane, name) in names.enumerate() {
             let x = lane_x(lane);
             draw!(
@@ -119,6 +136,30 @@ impl<'a> Diagram<'a> {
                  <line class=\"lane\" x1=\"{x}\" y1=\"40\" x2=\"{x}\" y2=\"{bottom}\"/>",
                 escape(name)
             );
+        }
+    }
+
+    /// Marks the steps that are taken again and again, with an arrow back from the last to the first of
+    /// them, and says below why that is fair.
+    fn cycle(&mut self, width: usize) {
+        let Some(cycle) = &self.trace.cycle else {
+            return;
+        };
+        let steps = self.trace.steps.len();
+        if cycle.after < steps {
+            let top = self.rows[cycle.after + 1] - ROW_HEIGHT / 2;
+            let (height, middle) = (self.footer - top, top + ROW_HEIGHT / 2);
+            let end = self.rows[steps];
+            draw!(
+                self,
+                "<rect class=\"cycle\" y=\"{top}\" width=\"{width}\" height=\"{height}\"/>\
+                 <path class=\"back\" d=\"M14 {end}H6V{middle}H16\"><title>again and again</title></path>"
+            );
+        }
+        let y = self.footer + ROW_HEIGHT;
+        self.text(18, y, "again", &cycle.closing(steps));
+        for (line, argument) in (1..).zip(&cycle.fairness) {
+            self.text(44, y + EFFECT_HEIGHT * line, "effect", argument);
         }
     }
 
@@ -132,7 +173,7 @@ impl<'a> Diagram<'a> {
             let recovery = later
                 .into_iter()
                 .find(|(_, s)| s.node == step.node && s.what == What::Recover);
-            let end = recovery.map_or(self.height - 10, |(later, _)| self.rows[later + 1]);
+            let end = recovery.map_or(self.footer + 10, |(later, _)| self.rows[later + 1]);
             let (x, start) = (self.node_x(&step.node), self.rows[index + 1]);
             draw!(
                 self,

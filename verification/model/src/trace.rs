@@ -18,6 +18,21 @@ pub struct Trace {
     pub nodes: Vec<String>,
     /// The steps, numbered from 1.
     pub steps: Vec<TraceStep>,
+    /// Where it goes on for ever, if it is a lasso.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cycle: Option<Cycle>,
+}
+
+/// How a [`Trace`] goes on for ever: the steps after the first so many are taken again and again, or, if
+/// there are none, nothing happens any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cycle {
+    /// The steps before it.
+    pub after: usize,
+    /// What the states at its two ends may differ in.
+    pub but_for: Option<String>,
+    /// For each class of actions that fairness is owed why the cycle is fair to it.
+    pub fairness: Vec<String>,
 }
 
 /// One step of a [`Trace`].
@@ -156,6 +171,13 @@ impl TraceStep {
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, step) in (1..).zip(&self.steps) {
+            if self
+                .cycle
+                .as_ref()
+                .is_some_and(|cycle| cycle.after + 1 == number)
+            {
+                writeln!(f, "      and then, again and again:")?;
+            }
             write!(f, "{number:>4}. {}", step.headline())?;
             if let What::Deliver { sent_in, .. } | What::Lose { sent_in, .. } = step.what {
                 write!(f, "  [sent in {sent_in}]")?;
@@ -165,7 +187,31 @@ impl fmt::Display for Trace {
                 writeln!(f, "        {effect}")?;
             }
         }
+        if let Some(cycle) = &self.cycle {
+            writeln!(f, "      {}", cycle.closing(self.steps.len()))?;
+            if !cycle.fairness.is_empty() {
+                writeln!(f, "      It is fair:")?;
+            }
+            for argument in &cycle.fairness {
+                writeln!(f, "        {argument}")?;
+            }
+        }
         Ok(())
+    }
+}
+
+impl Cycle {
+    /// How a trace of so many steps comes back.
+    pub fn closing(&self, steps: usize) -> String {
+        let home = match self.after {
+            0 => "the initial state".to_owned(),
+            after => format!("the state after step {after}"),
+        };
+        match &self.but_for {
+            _ if self.after >= steps => "And then nothing happens any more.".to_owned(),
+            Some(but_for) => format!("Back to {home}, but for {but_for}."),
+            None => format!("Back to {home}."),
+        }
     }
 }
 
@@ -191,6 +237,7 @@ impl Trace {
         Trace {
             nodes: protocol.nodes().iter().map(NodeId::to_string).collect(),
             steps,
+            cycle: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod explorer;
 mod hazards;
+mod liveness;
 mod results;
 mod toys;
 
