@@ -71,6 +71,7 @@ scenarios! {
     acknowledged_only_once_durable
     batch_limits
     busy
+    busy_by_bytes
     check_quorum_steps_down
     election_restriction
     figure_7
@@ -80,6 +81,7 @@ scenarios! {
     hostile_messages
     lost_append
     pipelined_replication
+    pre_vote_for_a_term_that_has_begun
     pre_vote_keeps_the_term
     pre_vote_with_a_shorter_log_and_a_later_term
     reordered_appends
@@ -92,5 +94,6 @@ scenarios! {
     two_nodes
     vote_kept_over_a_restart
     vote_lost_in_a_crash
+    who_hears_a_leader_ignores_candidates
     window
 }

@@ -74,6 +74,7 @@ fn start(size: &str, options: &[&str]) -> Result<Cluster> {
     let batch_bytes = limit("batch-bytes", 1000)?;
     let window_entries = limit("window-entries", 100)?;
     let max_waiting = limit("max-waiting", 100)?;
+    let max_waiting_bytes = limit("max-waiting-bytes", 10_000)?;
     let max_sessions = limit("max-sessions", 100)? as u32;
     let known = ["pre-vote", "check-quorum"];
     let unknown = options
@@ -89,6 +90,7 @@ fn start(size: &str, options: &[&str]) -> Result<Cluster> {
         config.batch_bytes = batch_bytes;
         config.window_entries = window_entries;
         config.max_waiting = max_waiting;
+        config.max_waiting_bytes = max_waiting_bytes;
         config.max_sessions = max_sessions;
     })
 }
