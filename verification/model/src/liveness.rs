@@ -32,9 +32,9 @@
 //! Many protocols promise progress only when time is on their side: no deterministic protocol reaches
 //! consensus if it never is (Fischer, Lynch and Paterson, 1985). [`Liveness::timely`] says so in the manner of
 //! Dwork, Lynch and Stockmeyer (1988): a timer fires when it is *due*, by a condition on the state such as
-//! that nothing is on its way any more, and only a bounded number of times out of time. All those times may
-//! be spent at the beginning, so the promise is one for runs that become timely at some unknown moment,
-//! and whatever state they are in at that moment.
+//! that nothing is on its way any more, and only a bounded number of times out of time (which it never has
+//! to: fairness asks for timers that are due). All those times may be spent at the beginning, so the
+//! promise is one for runs that become timely at some unknown moment, whatever state they are in then.
 //!
 //! # No assumption without a witness
 //!

@@ -47,8 +47,12 @@ impl<P: Protocol> Live<P> {
         self.system.protocol()
     }
 
+    /// The class of an action. A timer never has to fire out of time, so that belongs to none.
     pub(super) fn class(&self, state: &LiveState<P>, action: &Action<P::Machine>) -> Option<Class> {
-        self.classes.of(&state.whole, action)
+        match action {
+            Action::Timeout(node, timer) if !self.is_due(state, *node, *timer) => None,
+            _ => self.classes.of(&state.whole, action),
+        }
     }
 
     fn state(&self, whole: State<P>, spent: Spent) -> LiveState<P> {
@@ -60,22 +64,25 @@ impl<P: Protocol> Live<P> {
         }
     }
 
-    /// Whether the timer may fire as far as time is concerned, and whether that is one of the times that
-    /// are out of time.
-    fn timing(&self, state: &LiveState<P>, node: usize, timer: Timer<P>) -> Option<Spent> {
-        let Some(timing) = &self.liveness.timing else {
-            return Some(state.spent);
-        };
-        let moment = Moment {
-            protocol: self.protocol(),
-            state: &state.whole,
-            node: self.protocol().nodes()[node],
-            timer,
-        };
-        if (timing.due)(&moment) {
+    /// Whether the timer, if it fires, is in time.
+    fn is_due(&self, state: &LiveState<P>, node: usize, timer: Timer<P>) -> bool {
+        self.liveness.timing.as_ref().is_none_or(|timing| {
+            (timing.due)(&Moment {
+                protocol: self.protocol(),
+                state: &state.whole,
+                node: self.protocol().nodes()[node],
+                timer,
+            })
+        })
+    }
+
+    /// What is spent when the timer has fired; `None` if it is out of time too often.
+    fn fired(&self, state: &LiveState<P>, node: usize, timer: Timer<P>) -> Option<Spent> {
+        if self.is_due(state, node, timer) {
             return Some(state.spent);
         }
-        (state.spent.untimely < timing.untimely).then(|| Spent {
+        let limit = self.liveness.timing.as_ref()?.untimely;
+        (state.spent.untimely < limit).then(|| Spent {
             untimely: state.spent.untimely + 1,
             ..state.spent
         })
@@ -94,7 +101,7 @@ impl<P: Protocol> Live<P> {
                 let armed = up.timers.iter().copied();
                 let due = armed.filter(|timer| {
                     protocol.fires(&state.whole, id, *timer)
-                        && self.timing(state, index, *timer).is_some()
+                        && self.fired(state, index, *timer).is_some()
                 });
                 actions.extend(due.map(|timer| Action::Timeout(index, timer)));
                 if !up.unsynced.is_empty() {
@@ -192,7 +199,7 @@ impl<P: Protocol> Model for Live<P> {
     fn next_state(&self, last: &LiveState<P>, action: Self::Action) -> Option<LiveState<P>> {
         let mut spent = last.spent;
         match &action {
-            Action::Timeout(node, timer) => spent = self.timing(last, *node, *timer)?,
+            Action::Timeout(node, timer) => spent = self.fired(last, *node, *timer)?,
             Action::Lose(envelope) if !self.is_lossy(envelope) => spent.losses += 1,
             _ => {}
         }
