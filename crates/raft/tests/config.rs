@@ -8,10 +8,10 @@ use quorate_raft::{Config, ConfigError, Index, StateMachine};
 struct Nothing;
 
 impl StateMachine for Nothing {
-    type Command = ();
+    type Command = u64;
     type Query = ();
     type Response = ();
-    fn apply(&mut self, _: Index, _: &()) {}
+    fn apply(&mut self, _: Index, _: &u64) {}
     fn query(&self, _: &()) {}
 }
 
@@ -66,6 +66,12 @@ fn a_limit_of_zero_would_stop_everything() {
     // A batch always takes one entry, and a queue one command, however long.
     assert_eq!(verdict(|config| config.batch_bytes = 0), Ok(()));
     assert_eq!(verdict(|config| config.max_waiting_bytes = 0), Ok(()));
+}
+
+/// Limits of bytes hold, if roughly, for a state machine that does not say how long its commands are.
+#[test]
+fn a_command_is_as_long_as_in_memory_unless_it_says_otherwise() {
+    assert_eq!(Nothing::size_bytes(&7), 8);
 }
 
 /// A refusal reaches whoever wrote the configuration.
