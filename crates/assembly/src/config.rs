@@ -10,7 +10,7 @@ pub struct Config {
     pub deadline_ms: u64,
     /// Memory for the spans of all open traces. Beyond three quarters of it the oldest traces are sealed
     /// early; the last quarter is for those on their way to the store. See
-    /// [`Assembly::is_full`](crate::Assembly::is_full).
+    /// [`Assembly::bytes`](crate::Assembly::bytes).
     pub memory_bytes: u64,
     /// Memory for the spans of one trace. Beyond it that trace is sealed early, so that the others are
     /// not.

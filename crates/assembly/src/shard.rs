@@ -34,6 +34,15 @@ struct Open<S> {
     age: Millis,
 }
 
+/// Places that are kept free without asking whether they are many.
+const SPARE: usize = 1024;
+
+/// Whether most of the places are free. Those that were taken at a peak are not kept for ever; because of the
+/// factor, moving what is left costs each that went a constant.
+fn is_mostly_free(capacity: usize, len: usize) -> bool {
+    capacity > SPARE && capacity / 8 > len
+}
+
 /// What an insertion did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Added {
@@ -102,6 +111,9 @@ impl<S> Shard<S> {
                 let open = traces.get(trace);
                 open.is_some_and(|open| open.age == *age)
             });
+        }
+        if is_mostly_free(self.ages.capacity(), self.ages.len()) {
+            self.ages.shrink_to(2 * self.ages.len());
         }
     }
 
@@ -213,6 +225,7 @@ impl<S> Shard<S> {
         let spans = open.life.sealed();
         if open.life.is_empty() {
             entry.remove();
+            self.shrink();
             return spans;
         }
         // What waited began later than what is gone, and so does its age.
@@ -223,6 +236,15 @@ impl<S> Shard<S> {
         open.schedule(config, trace, &mut self.wheel);
         open.remember(trace, &mut self.ages);
         spans
+    }
+
+    fn shrink(&mut self) {
+        if is_mostly_free(self.traces.capacity(), self.traces.len()) {
+            self.traces.shrink_to(2 * self.traces.len());
+        }
+        if is_mostly_free(self.due.capacity(), self.due.len()) {
+            self.due.shrink_to(2 * self.due.len());
+        }
     }
 
     /// Copies the spans of a trace.
@@ -340,5 +362,42 @@ impl<S: Clone> Open<S> {
         drop(spans);
         self.life.resume(began, judged);
         self.life.bytes() - before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_trace::{SpanId, SpanKey};
+
+    fn arrival(number: u64) -> Arrival<()> {
+        Arrival {
+            trace: TraceId::new((u128::from(number) + 1).to_be_bytes()).unwrap(),
+            span: SpanKey {
+                id: SpanId::new([1; 8]).unwrap(),
+                content: 0,
+            },
+            parent: None,
+            bytes: 100,
+            payload: (),
+        }
+    }
+
+    #[test]
+    fn places_of_a_peak_are_not_kept() {
+        let config = Config::default();
+        let mut shard = Shard::new(&config);
+        shard.insert(&config, Millis(0), (0..100_000).map(arrival));
+        assert!(shard.traces.capacity() >= 100_000);
+        let mut taken = Vec::new();
+        shard.take_due(&config, Millis(60_000), usize::MAX, &mut taken);
+        assert_eq!(taken.len(), 100_000);
+        for taken in taken {
+            shard.sealed(&config, taken.trace);
+        }
+        shard.insert(&config, Millis(60_000), std::iter::once(arrival(0)));
+        assert!(shard.traces.capacity() <= 2 * SPARE);
+        assert!(shard.ages.capacity() <= 2 * SPARE);
+        assert!(shard.due.capacity() <= 2 * SPARE);
     }
 }

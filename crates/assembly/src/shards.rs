@@ -259,15 +259,10 @@ impl<S> Assembly<S> {
         drop(spans);
     }
 
-    /// Memory of all open spans, those with the sealer included.
+    /// Memory of all open spans, those with the sealer included. Who inserts takes no more when it comes to
+    /// [`Config::memory_bytes`], because the sealer does not keep up: what is refused will be sent again.
     pub fn bytes(&self) -> u64 {
         self.held_bytes.load(Ordering::Relaxed)
-    }
-
-    /// Whether open spans fill the memory, because the sealer does not keep up: take no more until
-    /// there is room. What is in the log is safe, and what is refused will be sent again.
-    pub fn is_full(&self) -> bool {
-        self.bytes() >= self.config.memory_bytes
     }
 
     /// Exchanges the payloads of a trace's spans for which `new` has another, unless the trace is with
