@@ -10,7 +10,7 @@ use quorate_trace::wire::{Span, SpanKind, StatusCode};
 use serde::Serialize;
 
 use super::histogram::Histogram;
-use super::{Label, OTHER};
+use super::{Label, OTHER, bounded};
 
 /// Hours for which calls are told apart, so that a window can be asked for.
 const HOURS: usize = 48;
@@ -138,6 +138,11 @@ impl ServiceGraph {
         }
     }
 
+    /// How many pairs of services are told apart.
+    pub fn edges_count(&self) -> usize {
+        self.state.lock().edges.len()
+    }
+
     /// Counts the calls among the spans of one trace; `now_ns`, since 1970, says in which hour.
     pub fn observe(&self, spans: &[Span<'_>], now_ns: u64) {
         let mut by_id: Vec<(SpanId, u32)> =
@@ -207,7 +212,7 @@ impl ServiceGraph {
     }
 
     /// Calls that were counted from one time to another, in nanoseconds since 1970, whole hours at both
-    /// ends; of the last two days.
+    /// ends; of the last two days, and since the start of the process.
     pub fn links(&self, from_ns: u64, to_ns: u64) -> Vec<Link> {
         let hours = from_ns / HOUR_NS..=to_ns / HOUR_NS;
         let link = |(parent, child, edge): (String, String, Edge)| Link {
@@ -241,7 +246,10 @@ impl ServiceGraph {
             })
             .collect();
         let name = "traces_service_graph_request";
-        let mut out = format!("# TYPE {name}_total counter\n");
+        let mut out = format!(
+            "# HELP {name}_total Calls between services since the start of the process\n\
+             # TYPE {name}_total counter\n"
+        );
         for (labels, edge) in &labelled {
             // Writing to a String cannot fail.
             let _ = writeln!(out, "{name}_total{{{labels}}} {}", edge.calls);
@@ -325,9 +333,10 @@ fn call_of_peer<'a>(span: &Span<'a>) -> Option<Call<'a>> {
 
 impl State {
     fn count(&mut self, call: &Call<'_>, hour: u64, edges_max: usize) {
-        let at = match self.find(call.caller, call.callee) {
+        let (caller, callee) = (bounded(call.caller), bounded(call.callee));
+        let at = match self.find(caller, callee) {
             Some(at) => at,
-            None if self.edges.len() < edges_max => self.add(call.caller, call.callee, call.peer),
+            None if self.edges.len() < edges_max => self.add(caller, callee, call.peer),
             None => {
                 let found = self.find(OTHER, OTHER);
                 found.unwrap_or_else(|| self.add(OTHER, OTHER, None))

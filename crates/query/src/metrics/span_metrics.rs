@@ -8,7 +8,7 @@ use quorate_trace::wire::{Span, SpanKind, StatusCode};
 use serde::Serialize;
 
 use super::histogram::Histogram;
-use super::{Label, OTHER};
+use super::{Label, OTHER, bounded};
 
 /// Calls, errors and durations by service, operation and kind.
 ///
@@ -73,6 +73,11 @@ impl SpanMetrics {
         }
     }
 
+    /// How many operations are told apart.
+    pub fn operations(&self) -> usize {
+        self.state.lock().cells.len()
+    }
+
     /// Counts these spans.
     pub fn observe(&self, spans: &[Span<'_>]) {
         let mut state = self.state.lock();
@@ -120,7 +125,10 @@ impl SpanMetrics {
                 (labels, cell)
             })
             .collect();
-        let mut out = String::from("# TYPE traces_spanmetrics_calls_total counter\n");
+        let mut out = String::from(
+            "# HELP traces_spanmetrics_calls_total Spans of sealed traces since the start of the process\n\
+             # TYPE traces_spanmetrics_calls_total counter\n",
+        );
         for (labels, cell) in &labelled {
             for (status, count) in ["UNSET", "OK", "ERROR"].iter().zip(cell.by_status) {
                 if count > 0 {
@@ -162,10 +170,11 @@ impl SpanMetrics {
 
 impl State {
     fn cell(&mut self, span: &Span<'_>, operations_max: usize) -> &mut Cell {
-        let (service, kind) = (span.service, span.kind as usize);
-        let at = match self.find(service, kind, span.name) {
+        let (service, kind) = (bounded(span.service), span.kind as usize);
+        let name = bounded(span.name);
+        let at = match self.find(service, kind, name) {
             Some(at) => at,
-            None if self.cells.len() < operations_max => self.add(service, kind, span.name),
+            None if self.cells.len() < operations_max => self.add(service, kind, name),
             // Those of known services are at most six for each of them, one a kind.
             None => {
                 let known = self.services.contains_key(service);

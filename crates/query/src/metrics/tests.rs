@@ -92,6 +92,24 @@ fn names_without_number_cost_a_bounded_amount() {
 }
 
 #[test]
+fn names_of_any_length_cost_a_bounded_amount() {
+    let metrics = SpanMetrics::new(10);
+    let graph = ServiceGraph::new(10);
+    let long = "x".repeat(513);
+    let spans = [("a", &*long, 2, 1, 0, 1, 0), (&*long, "b", 2, 2, 1, 1, 0)];
+    let batch = batch(&spans, json!({}));
+    let spans: Vec<_> = batch.spans().collect();
+    metrics.observe(&spans);
+    graph.observe(&spans, 0);
+    let names = metrics.report().into_iter();
+    let mut names: Vec<_> = names.map(|m| (m.service, m.operation)).collect();
+    names.sort();
+    let owned = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    assert_eq!(names, [owned(OTHER, "b"), owned("a", OTHER)]);
+    assert_eq!(graph.report().edges[0].callee, OTHER);
+}
+
+#[test]
 fn calls_go_from_service_to_service() {
     let graph = ServiceGraph::default();
     let spans = [
