@@ -21,13 +21,14 @@ pub enum StoreError {
         problem: String,
     },
     /// The disk refused a read or a write. After a write that failed the store takes no more of them
-    /// until it is opened again, because what the disk kept of it is unknown; it can still be read.
+    /// until it is opened again, because what the disk kept of it is unknown; it can still be read. If there was
+    /// no room, it opens itself again.
     #[error("the trace store cannot reach its files: {source}")]
     Io {
         /// Why.
         source: Arc<io::Error>,
     },
-    /// An earlier write failed; the store has to be opened again.
+    /// An earlier write failed. Unless the disk was only full, the store has to be opened again.
     #[error("the trace store takes no more traces, because a write failed before")]
     Stopped,
     /// A fragment is longer than can be stored: 1 GiB.

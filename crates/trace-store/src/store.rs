@@ -119,4 +119,10 @@ pub struct Figures {
     pub newest_ns: Option<u64>,
     /// Parts that expire as a whole.
     pub partitions: u64,
+    /// Memory of what is in the journal and in no other file yet.
+    pub buffered_bytes: u64,
+    /// Memory of what was read from files.
+    pub cached_bytes: u64,
+    /// Names of operations in memory.
+    pub names: u64,
 }

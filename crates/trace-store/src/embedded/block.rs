@@ -5,7 +5,6 @@
 //! are smaller than alone and cost less; and a block is a dozen writes into the tree instead of
 //! thousands. A trace is read by decompressing the one chunk that it is in.
 
-use bytes::Bytes;
 use fjall::{Keyspace, OwnedWriteBatch, UserValue};
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +16,7 @@ use crate::{Fragment, Query, StoreError};
 /// repeats, little enough to be decompressed for one trace.
 const CHUNK_BYTES: usize = 128 << 10;
 /// What is in memory at once when a trace is read.
-const FRAGMENT_BYTES_MAX: usize = 1 << 30;
+pub(crate) const FRAGMENT_BYTES_MAX: usize = 1 << 30;
 /// The level at which zstd takes a fifth less time than lz4, and a tenth less space.
 const COMPRESSION_LEVEL: i32 = -4;
 
@@ -132,7 +131,7 @@ pub(crate) struct Builder<'a> {
     chunks: Vec<UserValue>,
 }
 
-const LENGTH_BYTES: usize = 4;
+pub(crate) const LENGTH_BYTES: usize = 4;
 
 /// Compresses parts of blocks; keeps its tables and its buffer for the next one.
 pub(crate) struct Compressor {
@@ -257,44 +256,28 @@ pub(crate) fn key(kind: Kind, block: u64) -> [u8; 9] {
     key
 }
 
-fn chunk_key(block: u64, chunk: u32) -> [u8; 13] {
+pub(crate) fn chunk_key(block: u64, chunk: u32) -> [u8; 13] {
     let mut whole = [0; 13];
     whole[..9].copy_from_slice(&key(Kind::Chunk, block));
     whole[9..].copy_from_slice(&chunk.to_be_bytes());
     whole
 }
 
-/// The summaries of a block, decompressed: to be read by [`rows`].
-pub(crate) fn read_rows(keyspace: &Keyspace, block: u64) -> Result<Vec<u8>, StoreError> {
-    decompressed(keyspace, &key(Kind::Rows, block))
-}
-
-/// The summaries in `table`, which is of [`read_rows`].
+/// The summaries in `table`.
 pub(crate) fn rows(table: &[u8]) -> Result<Vec<Row<'_>>, StoreError> {
     postcard::from_bytes(table).map_err(|_| StoreError::damaged("summaries cannot be read"))
 }
 
-/// A chunk of a block, decompressed.
-pub(crate) fn read_chunk(keyspace: &Keyspace, block: u64, chunk: u32) -> Result<Bytes, StoreError> {
-    decompressed(keyspace, &chunk_key(block, chunk)).map(Bytes::from)
-}
-
-fn decompressed(keyspace: &Keyspace, key: &[u8]) -> Result<Vec<u8>, StoreError> {
-    let Some(value) = keyspace.get(key)? else {
-        return Err(StoreError::damaged("a part of a block is missing"));
-    };
-    let damaged = |what: &str| StoreError::damaged(format!("a part of a block: {what}"));
-    let (length, frame) = value
-        .split_first_chunk()
-        .ok_or_else(|| damaged("it has no length"))?;
-    let length = u32::from_le_bytes(*length) as usize;
-    if length > FRAGMENT_BYTES_MAX {
-        return Err(damaged("it is longer than any"));
+/// The summary of this number in `table`.
+pub(crate) fn row(table: &[u8], number: u32) -> Result<Row<'_>, StoreError> {
+    let damaged = |_| StoreError::damaged("summaries cannot be read");
+    let (count, mut rest) = postcard::take_from_bytes::<u32>(table).map_err(damaged)?;
+    if number >= count {
+        return Err(StoreError::damaged("a summary is missing"));
     }
-    let part =
-        zstd::bulk::decompress(frame, length).map_err(|error| damaged(&error.to_string()))?;
-    if part.len() != length {
-        return Err(damaged("it is not as long as it says"));
+    for _ in 0..number {
+        (_, rest) = postcard::take_from_bytes::<Row<'_>>(rest).map_err(damaged)?;
     }
-    Ok(part)
+    let (row, _) = postcard::take_from_bytes(rest).map_err(damaged)?;
+    Ok(row)
 }

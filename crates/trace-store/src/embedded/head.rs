@@ -12,6 +12,7 @@ use fjall::compaction::filter::{
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::reader::Part;
 use crate::StoreError;
 
 const LOCATION_BYTES: usize = 28;
@@ -38,6 +39,21 @@ pub(crate) struct Location {
     pub(crate) offset: u32,
     /// Zero if the spans were dropped.
     pub(crate) length: u32,
+}
+
+impl Location {
+    /// The part of the block that its summary is in.
+    pub(crate) fn rows(&self) -> Part {
+        Part::Rows { block: self.block }
+    }
+
+    /// The part of the block that its spans are in.
+    pub(crate) fn chunk(&self) -> Part {
+        Part::Chunk {
+            block: self.block,
+            chunk: self.chunk,
+        }
+    }
 }
 
 impl Head {

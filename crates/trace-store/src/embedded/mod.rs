@@ -30,15 +30,17 @@
 //! A revision goes into the partition of its trace's first one, so that a trace expires whole.
 
 mod block;
+mod handle;
 mod head;
 mod names;
 mod partition;
+mod reader;
 mod row;
 mod search;
 
 use bytes::{Bytes, BytesMut};
 use fjall::config::CompressionPolicy;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use parking_lot::{Mutex, RwLock};
 use quorate_trace::TraceId;
 use quorate_trace::wire::SpanKind;
@@ -46,16 +48,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::{
     Base, Expired, Figures, Found, Fragment, Query, Retention, StoreError, Stored, TagKeys,
     TraceStore,
 };
 use block::{Builder, Compressor, Entry};
+pub use handle::EmbeddedStore;
 use head::{ExpiredHeads, Head};
 use names::Names;
 use partition::Partition;
+use reader::Reader;
 use search::{Search, part, scan};
 
 /// Fragments of one block at most, and about how many bytes of them: what a search reads at once, and
@@ -63,15 +67,22 @@ use search::{Search, part, scan};
 const BLOCK_FRAGMENTS: usize = 256;
 /// Partitions that the retention consists of. More of them expire more evenly, and cost files.
 const PARTITIONS: u32 = 8;
-/// Journals are kept until all keyspaces have written what is in them to files of their own.
-const JOURNAL_BYTES: u64 = 256 << 20;
+/// Journals are kept until all keyspaces have written what is in them to files of their own. So this bounds what
+/// the keyspaces together have in memory and in no file yet, but for one journal of 64 MiB.
+const JOURNAL_BYTES: u64 = 128 << 20;
 const CACHE_BYTES: u64 = 32 << 20;
+/// Threads that write memory to files and compact them. Of several, one only writes, and turns round without a rest
+/// while another compacts (fjall 3.1); and there is not enough to do for two.
+const WORKERS: usize = 1;
+/// How long all memory may take to be in files when the store is opened again after a failure.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(30);
+const FLUSH_POLL: Duration = Duration::from_millis(5);
 /// Spans that are read to know which tags there are.
 const TAGS_BYTES: usize = 16 << 20;
 const TAGS_MAX: usize = 1000;
 
-/// A [`TraceStore`] in a directory, which one process has at a time.
-pub struct EmbeddedStore {
+/// The store as it is open. Once a write has failed it takes no more of them.
+struct Tree {
     db: Database,
     heads: Keyspace,
     names_keyspace: Keyspace,
@@ -80,6 +91,7 @@ pub struct EmbeddedStore {
     /// The number of the first of them.
     oldest: Arc<AtomicU32>,
     names: RwLock<Names>,
+    reader: Reader,
     writer: Mutex<Writer>,
 }
 
@@ -90,13 +102,8 @@ struct Writer {
     compressor: Compressor,
 }
 
-impl EmbeddedStore {
-    /// Opens the store in `dir`, creating it if it is missing.
-    ///
-    /// # Errors
-    ///
-    /// If another process has it open, or if it cannot be read or written.
-    pub fn open(dir: &Path) -> Result<EmbeddedStore, StoreError> {
+impl Tree {
+    fn open(dir: &Path) -> Result<Tree, StoreError> {
         let oldest = Arc::new(AtomicU32::new(0));
         let expired = Arc::new(ExpiredHeads {
             oldest: Arc::clone(&oldest),
@@ -106,6 +113,7 @@ impl EmbeddedStore {
         let opened = Database::builder(dir)
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES)
+            .worker_threads(WORKERS)
             .with_compaction_filter_factories(Arc::new(filters))
             .open();
         let db = opened.map_err(|error| match error {
@@ -126,18 +134,43 @@ impl EmbeddedStore {
         let numbered = partitions
             .into_iter()
             .map(|part| (part.number, Arc::new(part)));
-        Ok(EmbeddedStore {
+        Ok(Tree {
             heads,
             names_keyspace,
             partitions: RwLock::new(numbered.collect()),
             oldest,
             names: RwLock::new(names),
+            reader: Reader::default(),
             writer: Mutex::new(Writer {
                 next_block: last_block.unwrap_or(0) + 1,
                 compressor: Compressor::new()?,
             }),
             db,
         })
+    }
+
+    /// Has all that is in memory only written to new files, and waits for it, as long as the writing gets on.
+    fn flush(&self) -> Result<(), StoreError> {
+        let partitions: Vec<_> = self.partitions.read().values().cloned().collect();
+        let keyspaces = partitions.iter().map(|partition| &partition.keyspace);
+        let keyspaces: Vec<&Keyspace> = keyspaces
+            .chain([&self.heads, &self.names_keyspace])
+            .collect();
+        for keyspace in &keyspaces {
+            keyspace.rotate_memtable()?;
+        }
+        let end = Instant::now() + FLUSH_PATIENCE;
+        for keyspace in keyspaces {
+            while keyspace.tree.sealed_memtable_count() > 0 {
+                // Refused if those who write the files have failed.
+                self.db.persist(PersistMode::Buffer)?;
+                if Instant::now() > end {
+                    return Err(StoreError::Stopped);
+                }
+                std::thread::sleep(FLUSH_POLL);
+            }
+        }
+        Ok(())
     }
 
     /// The revisions of a trace that has not expired.
@@ -162,13 +195,11 @@ impl EmbeddedStore {
         else {
             return Ok(None);
         };
-        let table = block::read_rows(&partition.keyspace, latest.block)?;
-        let rows = block::rows(&table)?;
-        let row = rows.get(latest.row as usize);
-        let row = row.ok_or_else(|| StoreError::damaged("a summary is missing"))?;
+        let table = self.reader.read(&partition.keyspace, latest.rows())?;
+        let row = block::row(&table, latest.row)?;
         let mut spans = Vec::new();
         for location in head.revisions.iter().filter(|location| location.length > 0) {
-            let chunk = block::read_chunk(&partition.keyspace, location.block, location.chunk)?;
+            let chunk = self.reader.read(&partition.keyspace, location.chunk())?;
             spans.push(part(&chunk, location.offset, location.length)?);
         }
         Ok(Some(Stored {
@@ -201,17 +232,14 @@ impl EmbeddedStore {
         let mut ids = Vec::new();
         let mut decision = None;
         for location in &head.revisions {
-            let table = block::read_rows(&partition.keyspace, location.block)?;
-            let rows = block::rows(&table)?;
-            let Some(row) = rows.get(location.row as usize) else {
-                return Err(StoreError::damaged("a summary is missing"));
-            };
+            let table = self.reader.read(&partition.keyspace, location.rows())?;
+            let row = block::row(&table, location.row)?;
             if location.revision == latest.revision {
                 decision = Some(row.decision());
             }
             ids.extend(row.dropped_ids());
             if location.length > 0 {
-                let chunk = block::read_chunk(&partition.keyspace, location.block, location.chunk)?;
+                let chunk = self.reader.read(&partition.keyspace, location.chunk())?;
                 let batch = scan(part(&chunk, location.offset, location.length)?)?;
                 ids.extend(batch.spans().map(|span| (span.key(), span.parent)));
             }
@@ -237,6 +265,7 @@ impl EmbeddedStore {
         if is_old || last.stored_bytes() >= retention.max_bytes / u64::from(PARTITIONS) {
             let next = Partition::create(&self.db, last.number + 1)?;
             self.partitions.write().insert(next.number, Arc::new(next));
+            last.flush()?;
         }
         Ok(())
     }
@@ -268,7 +297,7 @@ impl EmbeddedStore {
 
 /// A put on its way: nothing of it is in memory before it is durable.
 struct Put<'s, 'f> {
-    store: &'s EmbeddedStore,
+    store: &'s Tree,
     writer: &'s mut Writer,
     current: Arc<Partition>,
     heads: HashMap<TraceId, Head>,
@@ -279,7 +308,7 @@ struct Put<'s, 'f> {
 }
 
 impl<'s, 'f> Put<'s, 'f> {
-    fn new(store: &'s EmbeddedStore, writer: &'s mut Writer) -> Result<Put<'s, 'f>, StoreError> {
+    fn new(store: &'s Tree, writer: &'s mut Writer) -> Result<Put<'s, 'f>, StoreError> {
         let current = store.partitions.read().values().next_back().cloned();
         let current = current.ok_or_else(|| StoreError::damaged("there is no partition"))?;
         Ok(Put {
@@ -382,7 +411,7 @@ impl<'s, 'f> Put<'s, 'f> {
     }
 }
 
-impl TraceStore for EmbeddedStore {
+impl TraceStore for Tree {
     fn put(&self, fragments: &[Fragment]) -> Result<(), StoreError> {
         let mut writer = self.writer.lock();
         let mut put = Put::new(self, &mut writer)?;
@@ -456,6 +485,9 @@ impl TraceStore for EmbeddedStore {
         }
         // Where the files cannot be asked, what was written is the best that is known.
         figures.disk_bytes = self.db.disk_space().unwrap_or(figures.stored_bytes);
+        figures.buffered_bytes = self.db.write_buffer_size();
+        figures.cached_bytes = self.db.cache_size() + self.reader.bytes() as u64;
+        figures.names = self.names.read().len() as u64;
         figures
     }
 
@@ -482,14 +514,6 @@ impl TraceStore for EmbeddedStore {
             partition.remove(&self.db)?;
         }
         Ok(expired)
-    }
-}
-
-impl std::fmt::Debug for EmbeddedStore {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("EmbeddedStore")
-            .field(&self.heads.path())
-            .finish()
     }
 }
 

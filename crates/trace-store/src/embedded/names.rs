@@ -13,14 +13,22 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::{Fragment, StoreError, Summary};
 
-/// Names that are kept. A service that puts identifiers into the names of its spans must not fill the
-/// memory; what is beyond is found by a search but not listed.
+/// Names that are kept: services, operations of one of them, and operations of all. A service that puts
+/// identifiers into the names of its spans must not fill the memory; what is beyond is found by a search but not
+/// listed.
 const SERVICES_MAX: usize = 10_000;
 const OPERATIONS_MAX: usize = 2_000;
+const NAMES_MAX: usize = 50_000;
+/// The longest name that is listed, in bytes: with all names there are, some 60 MB.
+const NAME_BYTES_MAX: usize = 512;
 
 /// The names, and in which partition each was last used as which kind; 0 for never.
 #[derive(Debug, Default)]
-pub(crate) struct Names(BTreeMap<String, HashMap<String, [u32; KINDS]>>);
+pub(crate) struct Names {
+    services: BTreeMap<String, HashMap<String, [u32; KINDS]>>,
+    /// Operations of all services.
+    count: usize,
+}
 
 /// Numbers of OTLP.
 const KINDS: usize = SpanKind::Consumer as usize + 1;
@@ -54,8 +62,9 @@ impl Names {
     pub(crate) fn news(&self, fragment: &Fragment, partition: u32, news: &mut Vec<Used>) {
         let services = fragment.summary.services.iter();
         for summary in services.take(Summary::SERVICES_MAX) {
-            let known = self.0.get(&summary.service);
-            if known.is_none() && self.0.len() >= SERVICES_MAX {
+            let known = self.services.get(&summary.service);
+            let is_full = known.is_none() && self.services.len() >= SERVICES_MAX;
+            if is_full || summary.service.len() > NAME_BYTES_MAX {
                 continue;
             }
             let operations = summary.operations.iter();
@@ -64,13 +73,18 @@ impl Names {
                     Some(last) => last[*kind as usize] >= partition,
                     None => known.len() >= OPERATIONS_MAX,
                 });
+                let is_new = known.is_none_or(|known| !known.contains_key(operation));
+                let is_full = is_new && self.count + news.len() >= NAMES_MAX;
+                if is_known || is_full || operation.len() > NAME_BYTES_MAX {
+                    continue;
+                }
                 let used = || Used {
                     service: summary.service.clone(),
                     operation: operation.clone(),
                     kind: *kind as u8,
                     partition,
                 };
-                if !is_known && !news.iter().any(|other| *other == used()) {
+                if !news.iter().any(|other| *other == used()) {
                     news.push(used());
                 }
             }
@@ -78,16 +92,18 @@ impl Names {
     }
 
     pub(crate) fn add(&mut self, used: Used) {
-        let operations = self.0.entry(used.service).or_default();
+        let operations = self.services.entry(used.service).or_default();
+        let before = operations.len();
         let last = operations.entry(used.operation).or_default();
         if let Some(last) = last.get_mut(used.kind as usize) {
             *last = used.partition.max(*last);
         }
+        self.count += operations.len() - before;
     }
 
     /// Forgets the names that were last used before partition `oldest`.
     pub(crate) fn expire(&mut self, oldest: u32, batch: &mut OwnedWriteBatch, keyspace: &Keyspace) {
-        self.0.retain(|service, operations| {
+        self.services.retain(|service, operations| {
             operations.retain(|operation, last| {
                 for (kind, last) in (0..).zip(last.iter_mut()) {
                     if (1..oldest).contains(last) {
@@ -99,10 +115,16 @@ impl Names {
             });
             !operations.is_empty()
         });
+        self.count = self.services.values().map(HashMap::len).sum();
+    }
+
+    /// How many there are, of all services.
+    pub(crate) fn len(&self) -> usize {
+        self.count
     }
 
     pub(crate) fn services(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
+        self.services.keys().cloned().collect()
     }
 
     pub(crate) fn operations(
@@ -111,7 +133,7 @@ impl Names {
         kind: Option<SpanKind>,
     ) -> Vec<(String, SpanKind)> {
         let mut found = Vec::new();
-        for (name, last) in self.0.get(service).into_iter().flatten() {
+        for (name, last) in self.services.get(service).into_iter().flatten() {
             let used = (0..).zip(last).filter(|(_, last)| **last > 0);
             let kinds = used.map(|(number, _)| SpanKind::from_number(number));
             let wanted = kinds.filter(|used| kind.is_none_or(|kind| kind == *used));
@@ -150,4 +172,38 @@ fn parse(key: &[u8]) -> Option<Used> {
         kind: *kind,
         partition: 0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used(service: usize, operation: usize) -> Used {
+        Used {
+            service: format!("service {service}"),
+            operation: format!("operation {operation}"),
+            kind: 0,
+            partition: 1,
+        }
+    }
+
+    #[test]
+    fn names_are_counted_as_they_come_and_go() {
+        let mut names = Names::default();
+        for (service, operation) in [(1, 1), (1, 2), (1, 1), (2, 1)] {
+            names.add(used(service, operation));
+        }
+        assert_eq!(names.len(), 3);
+        let temp = tempfile::tempdir().unwrap();
+        let db = fjall::Database::builder(temp.path()).open().unwrap();
+        let options = fjall::KeyspaceCreateOptions::default;
+        let keyspace = db.keyspace("names", options).unwrap();
+        names.add(Used {
+            partition: 2,
+            ..used(2, 1)
+        });
+        names.expire(2, &mut db.batch(), &keyspace);
+        assert_eq!(names.len(), 1);
+        assert_eq!(names.services(), ["service 2"]);
+    }
 }

@@ -17,7 +17,8 @@ const NAME_PREFIX: &str = "partition-";
 const BEGUN: [u8; 1] = [b'b'];
 /// Longer values are written once and never by a compaction: spans and summaries.
 const SEPARATED_BYTES: u32 = 1024;
-const MEMTABLE_BYTES: u64 = 32 << 20;
+/// What is in memory before it is written to files; while it is written, as much again.
+const MEMTABLE_BYTES: u64 = 16 << 20;
 
 /// A keyspace, and its index in memory.
 pub(crate) struct Partition {
@@ -76,6 +77,13 @@ impl Partition {
             }),
             entries: RwLock::new(entries),
         })
+    }
+
+    /// Has what is in memory only written to files, in the background. When hardly anything more is to come, it
+    /// would stay in memory, and its journals on the disk, until the journals are too many.
+    pub(crate) fn flush(&self) -> Result<(), StoreError> {
+        self.keyspace.rotate_memtable()?;
+        Ok(())
     }
 
     /// Removes its files, as soon as no query reads them any more.

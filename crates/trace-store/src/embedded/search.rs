@@ -15,8 +15,9 @@ use std::sync::Arc;
 
 use super::block;
 use super::partition::Partition;
+use super::reader::Part;
 use super::row::Row;
-use super::{EmbeddedStore, head::Head};
+use super::{Tree, head::Head};
 use crate::{Found, Query, StoreError, Summary};
 
 /// Summaries that are looked at.
@@ -30,7 +31,7 @@ pub(crate) const NO_LIMITS: Limits = Limits {
 };
 
 pub(crate) struct Search<'s> {
-    store: &'s EmbeddedStore,
+    store: &'s Tree,
     query: &'s Query,
     limit: usize,
     /// The earliest is on top, to make room for a later one.
@@ -43,7 +44,7 @@ pub(crate) struct Search<'s> {
 }
 
 impl<'s> Search<'s> {
-    pub(crate) fn new(store: &'s EmbeddedStore, query: &'s Query) -> Search<'s> {
+    pub(crate) fn new(store: &'s Tree, query: &'s Query) -> Search<'s> {
         Search {
             store,
             query,
@@ -104,7 +105,11 @@ impl<'s> Search<'s> {
     }
 
     fn block(&mut self, partition: &Partition, block: u64) -> Result<(), StoreError> {
-        let table = match block::read_rows(&partition.keyspace, block) {
+        let table = match self
+            .store
+            .reader
+            .read_once(&partition.keyspace, Part::Rows { block })
+        {
             Ok(table) => table,
             // It expired meanwhile.
             Err(_) if self.store.partition(partition.number).is_none() => return Ok(()),
@@ -159,7 +164,13 @@ impl<'s> Search<'s> {
         {
             return Ok(chunk.clone());
         }
-        let chunk = block::read_chunk(&partition.keyspace, wanted.0, wanted.1)?;
+        let chunk = self.store.reader.read_once(
+            &partition.keyspace,
+            Part::Chunk {
+                block: wanted.0,
+                chunk: wanted.1,
+            },
+        )?;
         self.chunk = Some((wanted, chunk.clone()));
         Ok(chunk)
     }
@@ -209,7 +220,7 @@ fn has_tag(span: &Span<'_>, key: &str, value: &str) -> bool {
     named.any(|(_, found)| found.to_text().is_some_and(|text| text == value))
 }
 
-impl EmbeddedStore {
+impl Tree {
     /// Scans the spans of the newest kept traces, until `each` says that it is enough or the bound on
     /// bytes is reached.
     pub(crate) fn recent(
@@ -227,7 +238,9 @@ impl EmbeddedStore {
                 .map(|entry| entry.block)
                 .collect();
             for block in blocks.into_iter().rev() {
-                let table = block::read_rows(&partition.keyspace, block)?;
+                let table = self
+                    .reader
+                    .read_once(&partition.keyspace, Part::Rows { block })?;
                 for row in block::rows(&table)?.iter().filter(|row| row.kept) {
                     let trace = TraceId::new(row.trace);
                     let Some(stored) = trace.map(|id| self.stored(id)).transpose()?.flatten()
