@@ -1,6 +1,6 @@
 //! Where kept traces go besides the store.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -10,15 +10,16 @@ use quorate_export::forward::{self, Forwarder, OfferError};
 use quorate_trace::TraceId;
 use quorate_trace_store::Fragment;
 
-/// What tells one attempt to seal a revision from another: more spans may have come between the two.
-type Attempt = (TraceId, u32, usize);
+/// A trace and its revision.
+type Revision = (TraceId, u32);
 
 /// The exports that are configured.
 #[derive(Debug, Default)]
 pub(crate) struct Exports {
     forwarder: Option<Forwarder>,
-    /// What the forwarder has, while the archive or the store did not take it yet.
-    forwarded: Mutex<HashSet<Attempt>>,
+    /// What the forwarder has, while the archive or the store did not take it yet: with how many spans, since
+    /// more may come between two attempts to seal a revision. No more than there are open traces.
+    forwarded: Mutex<HashMap<Revision, usize>>,
     #[cfg(feature = "parquet")]
     archive: Option<Archive>,
 }
@@ -61,12 +62,15 @@ impl Exports {
         let mut forwarded = self.forwarded.lock();
         let new = kept
             .iter()
-            .filter(|fragment| !forwarded.contains(&attempt(fragment)));
+            .filter(|fragment| forwarded.get(&revision(fragment)) != Some(&fragment.ids.len()));
         let traces: Vec<Bytes> = new.map(|fragment| fragment.spans.clone()).collect();
         if !traces.is_empty() {
             settled(forwarder.offer(&traces).and_then(forward::Durable::wait))?;
         }
-        forwarded.extend(kept.iter().map(|fragment| attempt(fragment)));
+        forwarded.extend(
+            kept.iter()
+                .map(|fragment| (revision(fragment), fragment.ids.len())),
+        );
         Ok(())
     }
 
@@ -91,7 +95,7 @@ impl Exports {
         if self.forwarder.is_some() {
             let mut forwarded = self.forwarded.lock();
             for fragment in fragments {
-                forwarded.remove(&attempt(fragment));
+                forwarded.remove(&revision(fragment));
             }
         }
     }
@@ -111,8 +115,8 @@ impl Exports {
     }
 }
 
-fn attempt(fragment: &Fragment) -> Attempt {
-    (fragment.trace_id, fragment.revision, fragment.ids.len())
+fn revision(fragment: &Fragment) -> Revision {
+    (fragment.trace_id, fragment.revision)
 }
 
 /// What would never fit must not keep the others.

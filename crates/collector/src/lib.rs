@@ -30,6 +30,7 @@ mod config;
 mod disk;
 mod export;
 mod held;
+mod memory;
 mod metrics;
 mod operation;
 mod pipeline;

@@ -51,6 +51,14 @@ pub(crate) struct Gauges {
     pub(crate) store_bytes: Gauge,
     pub(crate) forward_waiting_bytes: Gauge,
     pub(crate) archive_waiting_bytes: Gauge,
+    pub(crate) requests_bytes: Gauge,
+    pub(crate) store_buffer_bytes: Gauge,
+    pub(crate) store_cache_bytes: Gauge,
+    pub(crate) store_names: Gauge,
+    pub(crate) history_operations: Gauge,
+    pub(crate) span_metrics_operations: Gauge,
+    pub(crate) service_graph_edges: Gauge,
+    pub(crate) resident_bytes: Gauge,
     pub(crate) uptime_seconds: Gauge<f64, AtomicU64>,
 }
 
@@ -188,6 +196,46 @@ impl Gauges {
                 "archive_waiting_bytes",
                 "What is in no finished Parquet file yet",
                 &self.archive_waiting_bytes,
+            ),
+            (
+                "requests_bytes",
+                "Memory of requests on their way into the log and assembly",
+                &self.requests_bytes,
+            ),
+            (
+                "store_buffer_bytes",
+                "Memory of stored traces that are in the store's journal and in no other file yet",
+                &self.store_buffer_bytes,
+            ),
+            (
+                "store_cache_bytes",
+                "Memory of what was read from the store's files",
+                &self.store_cache_bytes,
+            ),
+            (
+                "store_names",
+                "Names of operations that the store lists",
+                &self.store_names,
+            ),
+            (
+                "history_operations",
+                "Operations whose usual latency is known",
+                &self.history_operations,
+            ),
+            (
+                "span_metrics_operations",
+                "Operations that the span metrics tell apart",
+                &self.span_metrics_operations,
+            ),
+            (
+                "service_graph_edges",
+                "Pairs of services that the service graph tells apart",
+                &self.service_graph_edges,
+            ),
+            (
+                "resident_bytes",
+                "Physical memory of the process; 0 where the system does not tell",
+                &self.resident_bytes,
             ),
         ];
         for (name, help, gauge) in gauges {

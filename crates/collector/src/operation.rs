@@ -10,6 +10,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use quorate_intake::{Outcome, Transport};
 
+use crate::memory;
 use crate::pipeline::{Pipeline, Stage};
 
 /// `/metrics`, `/healthz` and `/readyz`.
@@ -57,6 +58,7 @@ fn render(pipeline: &Pipeline) -> String {
     let store = pipeline.store.figures();
     gauges.store_traces.set(store.traces as i64);
     gauges.store_bytes.set(store.disk_bytes as i64);
+    memory(pipeline, &store);
     let forward = pipeline.exports.forward_figures().unwrap_or_default();
     gauges
         .forward_waiting_bytes
@@ -72,6 +74,23 @@ fn render(pipeline: &Pipeline) -> String {
     text.push_str(&pipeline.span_metrics.prometheus());
     text.push_str(&pipeline.service_graph.prometheus());
     text
+}
+
+/// Everything that takes memory besides open traces; each has a bound.
+fn memory(pipeline: &Pipeline, store: &quorate_trace_store::Figures) {
+    let gauges = &pipeline.metrics.gauges;
+    gauges.requests_bytes.set(pipeline.on_the_way() as i64);
+    gauges.store_buffer_bytes.set(store.buffered_bytes as i64);
+    gauges.store_cache_bytes.set(store.cached_bytes as i64);
+    gauges.store_names.set(store.names as i64);
+    let history = pipeline.history.read().operations();
+    gauges.history_operations.set(history as i64);
+    let operations = pipeline.span_metrics.operations();
+    gauges.span_metrics_operations.set(operations as i64);
+    let edges = pipeline.service_graph.edges_count();
+    gauges.service_graph_edges.set(edges as i64);
+    let resident = memory::resident_bytes().unwrap_or_default();
+    gauges.resident_bytes.set(resident as i64);
 }
 
 fn requests(pipeline: &Pipeline, text: &mut String) -> std::fmt::Result {

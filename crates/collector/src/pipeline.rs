@@ -166,9 +166,14 @@ impl Pipeline {
         }
     }
 
+    /// Memory of requests that are on their way into assembly.
+    pub(crate) fn on_the_way(&self) -> u64 {
+        self.on_the_way.load(Ordering::Relaxed)
+    }
+
     /// Whether there is hardly room for anything.
     pub(crate) fn is_full(&self) -> bool {
-        let taken = self.assembly.bytes() + self.on_the_way.load(Ordering::Relaxed);
+        let taken = self.assembly.bytes() + self.on_the_way();
         taken > self.config.assembly.memory.as_u64() / 16 * 15
     }
 

@@ -29,7 +29,7 @@ use crate::config::{Config, ConfigError, ForwardProtocol};
 use crate::export::Exports;
 use crate::pipeline::{Door, Parts, Pipeline, REQUESTS, Stage};
 use crate::source::Answers;
-use crate::{operation, recover, seal};
+use crate::{memory, operation, recover, seal};
 
 /// Space of a gRPC or HTTP body within a record of the log, in bytes.
 const RECORD_OVERHEAD: u64 = 1024;
@@ -108,7 +108,7 @@ pub struct Collector {
 
 impl Collector {
     /// Opens the data directory, takes up what was accepted before, and serves. Returns when spans are
-    /// taken; queries are answered before.
+    /// taken; queries are answered before. From now on the process is given no huge pages.
     ///
     /// # Errors
     ///
@@ -120,6 +120,7 @@ impl Collector {
 
     async fn begin(config: Config) -> Result<Collector, StartError> {
         config.check()?;
+        memory::refuse_huge_pages();
         // First, so that a port that is taken is known before anything is written.
         let listeners = Listeners::bind(&config).await?;
         let addresses = listeners.addresses()?;
