@@ -68,6 +68,7 @@ scenarios! {
     a_higher_term_is_not_a_vote
     a_read_waits_for_an_entry_of_the_own_term
     a_read_waits_for_its_round
+    acknowledged_in_an_earlier_term
     acknowledged_only_once_durable
     batch_limits
     busy
@@ -79,6 +80,7 @@ scenarios! {
     figure_8_with_an_entry_of_its_own
     five_nodes
     hostile_messages
+    late_conflict
     lost_append
     pipelined_replication
     pre_vote_for_a_term_that_has_begun

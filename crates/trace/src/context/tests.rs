@@ -446,6 +446,11 @@ fn baggage_stays_within_its_limits() {
     assert_eq!(Baggage::parse([&exact]).to_string(), exact);
     let over = format!("a={half},b={half},c=1");
     assert_eq!(Baggage::parse([over]).to_string(), format!("a={half},c=1"));
+    // The same for an entry that is set.
+    let mut two = Baggage::parse([format!("a={half}")]);
+    assert_eq!(two.set("b", &half, []), Err(InvalidBaggage::Full));
+    assert_eq!(two.set("b", &half[1..], []), Ok(()));
+    assert_eq!(two.to_string(), exact);
     // What is sent bare may take three times as many bytes when it is sent on.
     let percent = format!("a={},b=1", "%".repeat(4000));
     assert_eq!(Baggage::parse([percent]).to_string(), "b=1");
