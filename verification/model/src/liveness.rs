@@ -27,6 +27,14 @@
 //! [`Liveness::losses`] says, or without limit if [`Liveness::lossy`] names them; an order of arrivals is
 //! never assumed. To a node that is down the network keeps the latest message of each kind.
 //!
+//! # Bounds
+//!
+//! Runs that leave the [`Bounds`](crate::Bounds), those with more messages in flight included, are cut off:
+//! [`LivenessReport::cut`] tells whether there are any. What is violated is violated all the same, since
+//! what leads outside counts as possible and nothing is fair because of a bound; what holds then holds of the
+//! runs that stay inside. Bounds that nothing comes up against say most: a machine that answers each message
+//! and sends nothing unasked needs none.
+//!
 //! # Timing
 //!
 //! Many protocols promise progress only when time is on their side: no deterministic protocol reaches

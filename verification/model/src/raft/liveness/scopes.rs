@@ -181,6 +181,24 @@ fn unbounded() -> Limits {
 fn ci() -> Vec<Named> {
     vec![
         (
+            "elections, a lost message and a timer out of time",
+            Limits {
+                losses: 1,
+                untimely: 1,
+                ..Limits::default()
+            },
+            without(vec![]),
+        ),
+        (
+            "a command as run, and a lost message",
+            Limits {
+                commands: 1,
+                losses: 1,
+                ..as_run()
+            },
+            without(vec![]),
+        ),
+        (
             "a command and a crash",
             Limits {
                 commands: 1,
