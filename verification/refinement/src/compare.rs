@@ -416,7 +416,8 @@ impl<'a, S: Subject> Walk<'a, S> {
 
     fn report(&self, disagreement: Option<Disagreement>) -> Report {
         let graph = self.graph;
-        let mut counts: Vec<ActionCount> = graph.actions().iter().map(ActionCount::new).collect();
+        let names = graph.actions().iter();
+        let mut counts: Vec<ActionCount> = names.map(|name| ActionCount::new(name)).collect();
         for (step, seen) in graph.steps().iter().zip(&self.seen_steps) {
             // A step that changes nothing is a stutter, which everybody may take and nobody needs to.
             if step.from == step.to {

@@ -46,9 +46,9 @@ pub struct ActionCount {
 }
 
 impl ActionCount {
-    pub(crate) fn new(name: &String) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         ActionCount {
-            name: name.clone(),
+            name: name.to_owned(),
             spec_steps: 0,
             rust_steps: 0,
             rust_stutters: 0,

@@ -1,6 +1,8 @@
 //! Raft in Rust and in TLA+ are the same within the bounds of one election; and if either is changed, or the
 //! abstraction lies, that is found. `specs/check` fetches TLC; `quorate-refinement` compares larger graphs.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use quorate_model::{State, System};
 use quorate_refinement::raft::{History, Members, RaftSubject};
 use quorate_refinement::{
