@@ -281,6 +281,11 @@ fn long_entries_make_room_before_the_last_ones() {
     state.truncate(1);
     assert_eq!(state.to_string(), short[..19].join(","));
     assert_eq!(state.header_length(), 512);
+    // One of 128 characters is no long one.
+    let exact = format!("exact={}", "v".repeat(122));
+    let mut state = TraceState::parse([exact, short.join(",")]).unwrap();
+    state.truncate(512);
+    assert_eq!((state.len(), state.get("exact").is_some()), (15, true));
 }
 
 #[test]
@@ -348,6 +353,9 @@ fn what_is_injected_replaces_what_was_received() {
 #[test]
 fn a_child_that_breaks_the_chain_is_found() {
     let flags = TraceFlags::SAMPLED | TraceFlags::RANDOM;
+    assert!(flags.is_sampled() && flags.is_random());
+    assert_eq!(flags | TraceFlags::RANDOM, flags);
+    assert!(!TraceFlags::SAMPLED.is_random() && !TraceFlags::RANDOM.is_sampled());
     let parent = SpanContext::root(TRACE.parse().unwrap(), span(1), flags);
     let child = parent.child(span(2));
     assert_eq!(verify_propagation(&parent, &child), Ok(()));
