@@ -23,12 +23,15 @@ EXTENDS Raft
 CONSTANTS
     Behind,     \* the server whose disk lacks an entry that the others have, or Nil
     Timely,     \* whether timers keep time
+    Writes,     \* whether a client submits a write
     MaxSpread,  \* runs in which the terms of elections lie further apart are cut off
     MaxFlight   \* and so are runs with more messages in flight
 
-VARIABLE last   \* the class of the latest step, and whether the number of steps is odd
+VARIABLES
+    last,       \* the class of the latest step, and whether the number of steps is odd
+    asked       \* whether the client has submitted its write
 
-livevars == <<vars, last>>
+livevars == <<vars, last, asked>>
 
 -----------------------------------------------------------------------------
 (* Renumbering.                                                            *)
@@ -116,6 +119,7 @@ LiveBecomes(s, c, d, gone, class) ==
         /\ node' = st.node /\ disk' = st.disk /\ unsynced' = st.unsynced
         /\ promised' = st.promised /\ net' = st.net
         /\ last' = <<class, 1 - last[2]>>
+        /\ asked' = (asked \/ class = <<"Writes">>)
         /\ UNCHANGED <<decided, acked, answers>>
 
 LiveTakes(s, turn, gone, class) == LiveBecomes(s, Absorb(Core(s), turn), disk[s], gone, class)
@@ -148,6 +152,19 @@ Syncs(s) ==
                 !.promised = [i \in 1..Len(@) |-> [@[i] EXCEPT !.needs = Max(@ - 1, 0)]]],
             ApplyAll(disk[s], Head(unsynced[s])), {}, <<"Syncs", s>>)
 
+\* A client submits its write to a leader when it likes, and again when nothing is
+\* on its way any more and the leader does not have it.
+TheWrite == [session |-> CHOOSE x \in Session : TRUE, sequence |-> 1]
+Has(log) == \E i \in DOMAIN log : log[i].session # Nil
+MayWrite(s) == Writes /\ IsLeader(s) /\ (asked => AtRest /\ ~Has(node[s].log))
+ClientWrites(s) ==
+    /\ MayWrite(s)
+    /\ LiveTakes(s, Turn(s, [node[s] EXCEPT !.lead.proposals = Append(@, TheWrite)]), {}, <<"Writes">>)
+
+MayReplicate(s) == IsLeader(s) /\ node[s].lead.proposals # <<>>
+Replicates(s) ==
+    MayReplicate(s) /\ LiveTakes(s, OnReplicate(Turn(s, node[s])), {}, <<"Replicates", s>>)
+
 Kinds == {"RequestPreVote", "PreVoted", "RequestVote", "Voted", "Append", "Appended", "Conflicted"}
 Used == IF PreVote THEN Kinds ELSE Kinds \ {"RequestPreVote", "PreVoted"}
 Links == {link \in Server \X Server : link[1] # link[2]}
@@ -161,11 +178,12 @@ LiveInit ==
     /\ unsynced = [s \in Server |-> <<>>]
     /\ promised = [s \in Server |-> <<>>]
     /\ net = {} /\ decided = <<>> /\ acked = {} /\ answers = {}
-    /\ last = <<<<"Init">>, 0>>
+    /\ last = <<<<"Init">>, 0>> /\ asked = FALSE
 
 LiveNext ==
     \/ \E kind \in Used, link \in Links : Arrives(kind, link[1], link[2])
-    \/ \E s \in Server : Elects(s) \/ Beats(s) \/ Syncs(s)
+    \/ \E s \in Server :
+        Elects(s) \/ Beats(s) \/ Syncs(s) \/ ClientWrites(s) \/ Replicates(s)
 
 -----------------------------------------------------------------------------
 (* What is assumed, piece by piece.                                        *)
@@ -184,7 +202,14 @@ SomeFirst == \A s \in Server : WF_last(Step(MayElect(s), <<"Elects", s>>))
 
 Behaves == LiveInit /\ [][LiveNext]_livevars
 
+Served ==
+    /\ \A s \in Server : WF_last(Step(MayReplicate(s), <<"Replicates", s>>))
+    /\ SF_last(Step(\E s \in Server : MayWrite(s), <<"Writes">>))
+
 LiveSpec == Behaves /\ ArrivalsOf(Used) /\ DisksWork /\ HeartsBeat /\ EachFirst
+
+WriteSpec == LiveSpec /\ Served
+WithoutBeats == Behaves /\ ArrivalsOf(Used) /\ DisksWork /\ EachFirst /\ Served
 
 WithoutVotes == Behaves /\ ArrivalsOf(Used \ {"Voted"}) /\ DisksWork /\ HeartsBeat /\ EachFirst
 WithoutDisks == Behaves /\ ArrivalsOf(Used) /\ HeartsBeat /\ EachFirst
@@ -211,4 +236,8 @@ IsLed ==
 LeaderStays == <>[]IsLed
 
 LeaderComes == <>(Leaders # {})
+
+\* Every server has applied what was submitted.
+Applied == \A s \in Server : Up(s) /\ Has(SubSeq(node[s].log, 1, node[s].commit))
+WriteApplied == asked ~> Applied
 =============================================================================
