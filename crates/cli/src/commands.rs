@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod collector;
+pub(crate) mod conform;
 pub(crate) mod demo;
 pub(crate) mod explore;
 pub(crate) mod kv;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Demo(demo::DemoArgs),
     /// Run the recorded life of a member through its machine again.
     Replay(replay::ReplayArgs),
+    /// Hold the recorded lives of all members against the machine and its specification.
+    Conform(conform::ConformArgs),
     /// Look into traces, in files and in a collector.
     #[command(subcommand)]
     Trace(trace::Trace),
@@ -54,6 +57,7 @@ impl Command {
             Command::Kv(kv) => kv.run(),
             Command::Demo(demo) => demo.run(),
             Command::Replay(replay) => replay.run(),
+            Command::Conform(conform) => conform.run(),
             Command::Trace(trace) => trace.run(),
             Command::Bench(bench) => bench.run(),
         }

@@ -74,8 +74,9 @@ impl ReplayArgs {
 
 /// What a member has recorded.
 pub(super) struct Recording {
-    options: ReplicaOptions,
-    logs: Vec<PathBuf>,
+    pub(super) options: ReplicaOptions,
+    /// Its event logs, in the order of its starts.
+    pub(super) logs: Vec<PathBuf>,
 }
 
 impl Recording {
@@ -99,7 +100,8 @@ impl Recording {
         Ok(Recording { options, logs })
     }
 
-    fn all_in(dir: &Path) -> Result<Vec<Self>, Failure> {
+    /// All that the members with configurations in `dir` have recorded.
+    pub(super) fn all_in(dir: &Path) -> Result<Vec<Self>, Failure> {
         let attempt = format!("reading {}", dir.display());
         let mut configs = Vec::new();
         for entry in fs::read_dir(dir).map_err(Failure::local(&attempt))? {
