@@ -129,7 +129,7 @@ impl fmt::Display for Wrong {
     }
 }
 
-/// The counts, a row an action.
+/// The counts, a row an action; or the disagreement, before which they mean nothing.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report {
@@ -145,6 +145,9 @@ impl fmt::Display for Report {
             "Rust:          {rust_states} states, {rust_steps} steps, {:.1} s",
             self.seconds
         )?;
+        if let Some(disagreement) = &self.disagreement {
+            return write!(f, "\n{disagreement}");
+        }
         writeln!(
             f,
             "{:<24} {:>12} {:>12} {:>12} {:>10} {:>12}",
@@ -167,9 +170,6 @@ impl fmt::Display for Report {
             "states that Rust never reaches: {}",
             self.states_not_reached
         )?;
-        if let Some(disagreement) = &self.disagreement {
-            write!(f, "\n{disagreement}")?;
-        }
         Ok(())
     }
 }
