@@ -226,10 +226,27 @@ fn ci() -> Vec<Named> {
 fn deep() -> Vec<Named> {
     vec![
         (
-            "a command, a crash and a timer out of time",
+            "a command, a crash and a lost message",
             Limits {
                 commands: 1,
                 crashes: 1,
+                losses: 1,
+                ..Limits::default()
+            },
+            without(vec![]),
+        ),
+        (
+            "a command as run, and a crash",
+            Limits {
+                commands: 1,
+                crashes: 1,
+                ..as_run()
+            },
+            without(vec![]),
+        ),
+        (
+            "elections as run, and a timer out of time",
+            Limits {
                 untimely: 1,
                 ..as_run()
             },
