@@ -1,6 +1,7 @@
 //! Members as processes.
 
 use crate::binary;
+use crate::namespaces::Namespaces;
 pub use crate::process::Ended;
 use crate::process::{Process, free_addresses};
 use crate::wait::{eventually, until};
@@ -50,6 +51,7 @@ pub struct Cluster {
     // Before the directory, so that they have ended when it is removed.
     members: Vec<Member>,
     setup: Setup,
+    network: Option<Namespaces>,
     dir: TempDir,
 }
 
@@ -71,6 +73,15 @@ impl Cluster {
 
     /// Three members with configurations, none of which runs.
     pub fn create(setup: Setup) -> Self {
+        Self::create_with(setup, free_addresses::<3>(), None)
+    }
+
+    /// The same, each in a network namespace of its own.
+    pub fn create_in(setup: Setup, network: Namespaces) -> Self {
+        Self::create_with(setup, network.addresses(), Some(network))
+    }
+
+    fn create_with(setup: Setup, addresses: [[String; 2]; 3], network: Option<Namespaces>) -> Self {
         let dir = TempDir::with_prefix("quorate-test-").expect("a temporary directory");
         let member = |[peer, client]: [String; 2]| Member {
             peer,
@@ -78,8 +89,9 @@ impl Cluster {
             process: None,
         };
         let cluster = Cluster {
-            members: free_addresses::<3>().map(member).into(),
+            members: addresses.map(member).into(),
             setup,
+            network,
             dir,
         };
         for id in cluster.ids() {
@@ -170,11 +182,19 @@ impl Cluster {
 
     /// Starts member `id` in its configuration, on whatever disk it has.
     pub fn start_member(&mut self, id: u32) {
-        let mut command = Cluster::quorate();
+        let mut command = match &self.network {
+            None => Cluster::quorate(),
+            Some(network) => network.command(id, &Cluster::quorate()),
+        };
         command.arg("node").arg("--config").arg(self.config(id));
         let process = Process::start(&mut command, &self.log_path(id));
         let before = self.member_mut(id).process.replace(process);
         assert!(before.is_none(), "member {id} runs already");
+    }
+
+    /// The network of namespaces, if there is one.
+    pub fn network(&self) -> Option<&Namespaces> {
+        self.network.as_ref()
     }
 
     /// Ends member `id` with SIGKILL.

@@ -9,6 +9,7 @@
 //! - [`load`]: writers that remember what was acknowledged, and [`history`]: clients that record
 //!   what they asked and were answered.
 //! - [`linearizability`]: whether such a record has an order that explains it.
+//! - [`namespaces`]: a network of the kernel's for each member, and what happens to it.
 //! - [`collector`]: a trace collector as a process, and [`spans`] for it.
 //! - [`wait`]: nothing sleeps and hopes; what is expected is waited for, with a deadline.
 
@@ -18,6 +19,7 @@ pub mod collector;
 pub mod history;
 pub mod linearizability;
 pub mod load;
+pub mod namespaces;
 mod process;
 pub mod spans;
 pub mod wait;

@@ -9,6 +9,7 @@ mod collector_crashes;
 mod collector_page;
 mod commands;
 mod configuration;
+mod conform;
 mod crashes;
 mod disks;
 mod histories;
