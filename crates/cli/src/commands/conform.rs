@@ -35,8 +35,9 @@ pub(crate) struct ConformArgs {
     #[arg(value_name = "LOG|DIR", required_unless_present = "config")]
     logs: Vec<PathBuf>,
 
-    /// The file tla2tools.jar, to check the specification with.
-    #[arg(long, value_name = "PATH", env = "TLC_JAR")]
+    /// The file tla2tools.jar, to check the specification with; by default what TLC_JAR names, or where
+    /// specs/check of the checkout around the current directory keeps it.
+    #[arg(long, value_name = "PATH")]
     tla_tools: Option<PathBuf>,
 
     /// Do not ask the specification, which needs a Java runtime.
