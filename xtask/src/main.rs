@@ -1,10 +1,11 @@
 //! Chores of the workspace. `cargo xtask tidy` checks what no compiler does: that every protocol has all
 //! of its rooms, that files stay readable, and that seeded bugs can be planted. `cargo xtask mutants` plants
-//! them.
+//! them; `cargo xtask readme` brings the README's table of checks up to date.
 
 #![allow(clippy::print_stdout, reason = "a command-line tool")]
 
 mod mutants;
+mod readme;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,8 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: cargo xtask tidy
-       cargo xtask mutants [PROTOCOL] [--quick] [--only PART-OF-A-NAME] [--tsv]";
+       cargo xtask mutants [PROTOCOL] [--quick] [--only PART-OF-A-NAME] [--tsv]
+       cargo xtask readme TABLE.md";
 
 /// Lines of a source file, at most; a longer one wants to be two.
 const LINES_MAX: usize = 800;
@@ -33,6 +35,15 @@ fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     match arguments.split_first() {
         Some((task, [])) if task == "tidy" => tidy(&root),
+        Some((task, [table])) if task == "readme" => {
+            match readme::update(&root, Path::new(table)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(why) => {
+                    println!("{why}");
+                    ExitCode::from(2)
+                }
+            }
+        }
         Some((task, which)) if task == "mutants" => match mutants::Selection::parse(which) {
             Some(selection) => plant(&root, &selection),
             None => usage(),

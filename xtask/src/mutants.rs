@@ -14,6 +14,9 @@
 //!
 //! --- a/crates/raft/src/…
 //! ```
+//!
+//! Bugs between threads are in `verification/concurrency/mutants`. In the place of the model, a test under loom must
+//! find them: `loom: FILE TEST`.
 
 use std::fmt;
 use std::fs;
@@ -22,6 +25,9 @@ use std::process::Command;
 use std::time::Instant;
 
 const FOLDER: &str = "verification/mutants";
+
+/// Bugs that take two threads.
+const CONCURRENT: &str = "verification/concurrency/mutants";
 
 /// A seeded bug.
 pub(crate) struct Mutant {
@@ -38,6 +44,7 @@ pub(crate) struct Mutant {
 enum Finding {
     Violates { reason: String, steps: usize },
     Unreached(String),
+    Fails { file: String, test: String },
 }
 
 impl fmt::Display for Finding {
@@ -45,6 +52,7 @@ impl fmt::Display for Finding {
         match self {
             Finding::Violates { reason, .. } => f.write_str(reason),
             Finding::Unreached(name) => write!(f, "not reached: {name}"),
+            Finding::Fails { test, .. } => f.write_str(test),
         }
     }
 }
@@ -93,7 +101,9 @@ impl Selection {
 /// All seeded bugs, and complaints about files that are none.
 pub(crate) fn all(root: &Path) -> (Vec<Mutant>, Vec<String>) {
     let (mut mutants, mut complaints) = (Vec::new(), Vec::new());
-    for folder in crate::children(&root.join(FOLDER)) {
+    let mut folders = crate::children(&root.join(FOLDER));
+    folders.push(root.join(CONCURRENT));
+    for folder in folders {
         for file in crate::children(&folder) {
             if file
                 .extension()
@@ -117,6 +127,8 @@ fn read(file: &Path) -> Result<Mutant, String> {
             .and_then(|name| name.to_str());
         name.map(str::to_owned).ok_or("it has no name")
     };
+    let folder = file.parent();
+    let is_concurrent = folder.is_some_and(|folder| folder.ends_with(CONCURRENT));
     let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
     let (head, _) = text
         .split_once("\n--- ")
@@ -125,21 +137,41 @@ fn read(file: &Path) -> Result<Mutant, String> {
         let values = head.lines().filter_map(|line| line.strip_prefix(key));
         values.map(|value| value.trim().to_owned()).next()
     };
-    let finding = match (field("violates:"), field("unreached:")) {
-        (Some(reason), None) => {
+    let finding = match (field("violates:"), field("unreached:"), field("loom:")) {
+        (Some(reason), None, None) => {
             let steps = field("steps:").and_then(|steps| steps.parse().ok());
             let steps = steps.ok_or("`steps:` is missing")?;
             Finding::Violates { reason, steps }
         }
-        (None, Some(name)) => Finding::Unreached(name),
-        _ => return Err("either `violates:` or `unreached:` must say what finds it".to_owned()),
+        (None, Some(name), None) => Finding::Unreached(name),
+        (None, None, Some(test)) => {
+            let (file, test) = test
+                .split_once(' ')
+                .ok_or("`loom:` names a file and a test")?;
+            Finding::Fails {
+                file: file.to_owned(),
+                test: test.to_owned(),
+            }
+        }
+        _ => {
+            return Err(
+                "one of `violates:`, `unreached:`, `loom:` must say what finds it".to_owned(),
+            );
+        }
+    };
+    let configuration = match &finding {
+        Finding::Fails { file, .. } => file.clone(),
+        _ => field("configuration:").ok_or("`configuration:` is missing")?,
     };
     Ok(Mutant {
-        protocol: name_of(file.parent())?,
+        protocol: match is_concurrent {
+            true => "concurrency".to_owned(),
+            false => name_of(folder)?,
+        },
         name: name_of(Some(file))?,
         title: head.lines().next().unwrap_or_default().to_owned(),
         finding,
-        configuration: field("configuration:").ok_or("`configuration:` is missing")?,
+        configuration,
         is_quick: head.lines().any(|line| line == "quick"),
         patch: file.to_owned(),
     })
@@ -269,9 +301,33 @@ impl Scratch {
     /// it says.
     fn plant(&self, mutant: &Mutant) -> Result<String, String> {
         git_apply(&self.tree, &mutant.patch, &[])?;
-        let found = self.look_for(mutant);
+        let found = match &mutant.finding {
+            Finding::Fails { file, test } => self.test(file, test),
+            _ => self.look_for(mutant),
+        };
         git_apply(&self.tree, &mutant.patch, &["-R"])?;
         found
+    }
+
+    /// Runs a test under loom, which must fail.
+    fn test(&self, file: &str, test: &str) -> Result<String, String> {
+        let tested = Command::new("cargo")
+            .args(["test", "--locked", "--package", "quorate-concurrency"])
+            .args(["--test", file, "--", "--exact", test])
+            .env("CARGO_TARGET_DIR", self.build.with_file_name("loom"))
+            .env("CARGO_INCREMENTAL", "1")
+            .env("RUSTFLAGS", "--cfg loom")
+            .current_dir(&self.tree)
+            .output()
+            .map_err(|error| format!("cargo: {error}"))?;
+        let said = String::from_utf8_lossy(&tested.stdout);
+        let line = format!("test {test} ... ");
+        let outcome = said.lines().find_map(|said| said.strip_prefix(&line));
+        match outcome {
+            Some("FAILED") => Ok("–".to_owned()),
+            Some(_) => Err("it survived".to_owned()),
+            None => Err("the test did not run".to_owned()),
+        }
     }
 
     fn look_for(&self, mutant: &Mutant) -> Result<String, String> {
@@ -340,6 +396,7 @@ impl Finding {
                     .any(|line| *line == ["unreached", name.as_str()]);
                 is_unreached.then(|| "–".to_owned()).ok_or_else(survived)
             }
+            Finding::Fails { .. } => Err(survived()),
         }
     }
 }

@@ -8,7 +8,7 @@ pub use quorate_check::{
 };
 pub use quorate_model as model;
 pub use quorate_model::{
-    Bounds, History, Options, Property, Protocol, Report, Request, Scenario, Search, Seen, State,
-    Verdict, check, explore,
+    Bounds, Fairness, History, Options, Pattern, Property, Protocol, Report, Request, Scenario,
+    Search, Seen, State, Verdict, check, explore,
 };
 pub use quorate_simulator as simulator;

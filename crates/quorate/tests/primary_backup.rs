@@ -49,3 +49,13 @@ fn virtual_time_finds_the_same() {
     assert_eq!(verdict, Verdict::Holds);
     assert!(faults > Some(1_000), "{faults:?}");
 }
+
+#[test]
+fn a_write_on_the_primarys_disk_is_acknowledged_in_the_end() {
+    let checks = Checks::new("primary-backup").liveness(model::progress(3));
+    let runs = checks.run(&Settings::default()).unwrap();
+    let verdicts = runs[0].findings.iter().map(|finding| finding.verdict);
+    let verdicts: Vec<Verdict> = verdicts.collect();
+    assert_eq!(verdicts, [Verdict::Holds, Verdict::Refuted], "{runs:?}");
+    assert!(runs[0].count("states") > Some(1_000), "{runs:?}");
+}

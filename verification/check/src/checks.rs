@@ -1,5 +1,6 @@
 //! What is checked of a protocol, and how.
 
+use crate::liveness::LivenessTask;
 use crate::safety::SafetyTask;
 use crate::simulation::SimulationTask;
 use crate::{CheckError, Engine, Run};
@@ -46,10 +47,13 @@ pub struct Settings {
     /// Set to stop, by a signal handler for example.
     pub interrupt: Arc<AtomicBool>,
     /// Told that a task begins: protocol, engine and configuration.
-    pub begins: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    pub begins: Option<Beginning>,
     /// Told how a task goes, some five times a second.
     pub progress: Option<Listener>,
 }
+
+/// A listener to the beginnings of tasks.
+pub type Beginning = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// A listener to [`Progress`].
 pub type Listener = Arc<dyn Fn(&Progress) + Send + Sync>;
@@ -104,6 +108,11 @@ impl Checks {
     /// Every state of a configuration.
     pub fn safety(self, configuration: impl Configuration + 'static) -> Self {
         self.task(SafetyTask(Box::new(configuration)))
+    }
+
+    /// Every fair behaviour of a configuration.
+    pub fn liveness(self, configuration: impl Configuration + 'static) -> Self {
+        self.task(LivenessTask(Box::new(configuration)))
     }
 
     /// Seeded runs of what `make` draws.

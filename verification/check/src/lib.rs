@@ -53,6 +53,7 @@
 mod checks;
 mod html;
 mod junit;
+mod liveness;
 mod markdown;
 mod matrix;
 mod protocols;
@@ -62,7 +63,7 @@ mod simulation;
 mod table;
 mod write;
 
-pub use checks::{Checks, Listener, Progress, Settings, Task};
+pub use checks::{Beginning, Checks, Listener, Progress, Settings, Task};
 pub use junit::junit;
 pub use markdown::Markdown;
 pub use protocols::{Registered, protocols};

@@ -1,5 +1,6 @@
 //! The protocols that are checked here, with every engine that knows them.
 
+use crate::liveness::LivenessTask;
 use crate::safety::SafetyTask;
 use crate::simulation::SimulationTask;
 use crate::{Checks, Task};
@@ -37,6 +38,9 @@ impl Registered {
         let mut checks = Checks::new(self.name);
         for configuration in self.configurations(scope) {
             checks = checks.if_wanted(SafetyTask(configuration), &wanted);
+        }
+        for configuration in (self.model.liveness)(scope) {
+            checks = checks.if_wanted(LivenessTask(configuration), &wanted);
         }
         for simulated in quorate_simulator::PROTOCOLS {
             // A canary of Raft is called "raft-" and what is wrong with it.

@@ -70,7 +70,7 @@ fn runs(heard_max: u8) -> Vec<Run> {
         runs: 5,
         ..Settings::default()
     };
-    checks.run(&settings).unwrap()
+    checks.run(&settings).expect("a result")
 }
 
 #[test]

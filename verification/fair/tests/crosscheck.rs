@@ -48,9 +48,13 @@ fn verdicts_and_states_are_those_of_tlc() {
     let mut both = [0, 0];
     for row in rows {
         let columns: Vec<&str> = row.split('\t').collect();
-        let [name, _, _, verdict, _, states, depth] = columns[..] else {
+        let [name, module, _, verdict, _, states, depth] = columns[..] else {
             panic!("not a row: {row}");
         };
+        // For measuring; nothing is judged there.
+        if module == "TwoPhase" {
+            continue;
+        }
         let outcome = decide(name);
         assert_eq!(
             outcome.holds,

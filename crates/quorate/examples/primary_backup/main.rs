@@ -70,6 +70,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 fn check(copies: usize) -> Result<ExitCode, Box<dyn Error>> {
     let checks = Checks::new("primary-backup")
         .safety(model::scenario(copies))
+        .liveness(model::progress(copies))
         .simulation("three nodes, in virtual time", move |_| {
             model::simulation(copies)
         });

@@ -1,0 +1,59 @@
+//! Every fair behaviour within bounds, by `quorate-fair` through `quorate-model`.
+
+use crate::safety::options;
+use crate::{CheckError, Count, Engine, Evidence, Finding, Run, Settings, Task};
+use quorate_model::{Bound, Configuration, LivenessReport};
+
+/// A configuration whose fair behaviours are all judged.
+pub(crate) struct LivenessTask(pub(crate) Box<dyn Configuration>);
+
+impl Task for LivenessTask {
+    fn engine(&self) -> Engine {
+        Engine::Liveness
+    }
+
+    fn part(&self) -> &str {
+        self.0.title()
+    }
+
+    fn within(&self) -> Vec<Bound> {
+        self.0.limits()
+    }
+
+    fn run(self: Box<Self>, settings: &Settings) -> Result<Run, CheckError> {
+        self.0.check_liveness(options(settings)).map(Run::from)
+    }
+}
+
+impl From<LivenessReport> for Run {
+    fn from(report: LivenessReport) -> Self {
+        let findings = report.properties.into_iter().map(|one| Finding {
+            property: one.title(),
+            verdict: one.verdict,
+            length: one.length,
+            evidence: one.trace.map(Evidence::Trace),
+        });
+        let findings = findings.collect();
+        let mut assumed = report.assumptions;
+        if report.cut {
+            assumed.push("behaviours that leave the bounds are cut off".to_owned());
+        }
+        Run {
+            protocol: String::new(),
+            engine: Engine::Liveness,
+            part: report.protocol,
+            within: report.bounds,
+            assumed,
+            counts: vec![
+                Count::new("states", report.states as u64),
+                Count::new("edges", report.edges as u64),
+                Count::new("depth", report.depth as u64),
+            ],
+            seconds: report.seconds,
+            peak_rss_bytes: report.peak_rss_bytes,
+            initial_rss_bytes: report.initial_rss_bytes,
+            stopped: report.stopped,
+            findings,
+        }
+    }
+}
