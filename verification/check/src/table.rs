@@ -56,8 +56,8 @@ fn header(runs: &[&Run]) -> Vec<String> {
     let mut header = vec!["configuration"];
     header.extend(counts.into_iter().flatten());
     header.push("seconds");
-    if first.is_some_and(|run| run.peak_rss_bytes.is_some()) {
-        header.extend(["states/s", "bytes/state"]);
+    if first.is_some_and(|run| run.engine == Engine::Safety) {
+        header.extend(["states/s", "bytes/unique"]);
     }
     header.push("verdict");
     header.into_iter().map(str::to_owned).collect()
@@ -67,7 +67,7 @@ fn row(run: &Run, memory: &mut Memory) -> Vec<String> {
     let mut row = vec![run.title()];
     row.extend(run.counts.iter().map(|Count { value, .. }| grouped(*value)));
     row.push(format!("{:.1}", run.seconds));
-    if run.peak_rss_bytes.is_some() {
+    if run.engine == Engine::Safety {
         let states = run.count("states").unwrap_or(0) as f64;
         row.push(grouped((states / run.seconds.max(1e-6)) as u64));
         let bytes = memory.bytes_per_state(run);
@@ -77,24 +77,24 @@ fn row(run: &Run, memory: &mut Memory) -> Vec<String> {
     row
 }
 
-/// Memory is the process's, and what one search has freed the next one uses: only a search that needed
-/// more than all before it tells something, and what it needed is counted from the very beginning.
+/// Memory is the process's, and what one search has freed the next one uses: only a search that was larger
+/// and needed more than all before it tells something, and what it needed is counted from the very beginning.
 #[derive(Default)]
 struct Memory {
     baseline: Option<u64>,
     highest: u64,
+    largest: u64,
 }
 
 impl Memory {
     fn bytes_per_state(&mut self, run: &Run) -> Option<u64> {
         let baseline = *self.baseline.get_or_insert(run.initial_rss_bytes?);
-        let peak = run.peak_rss_bytes?;
-        if peak <= self.highest {
+        let (peak, size) = (run.peak_rss_bytes?, run.count(run.engine.unit())?);
+        if peak <= self.highest || size <= self.largest {
             return None;
         }
-        self.highest = peak;
-        let added = peak.checked_sub(baseline)?;
-        added.checked_div(run.count(run.engine.unit())?)
+        (self.highest, self.largest) = (peak, size);
+        peak.checked_sub(baseline)?.checked_div(size)
     }
 }
 
