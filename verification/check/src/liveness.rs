@@ -2,7 +2,7 @@
 
 use crate::safety::options;
 use crate::{CheckError, Count, Engine, Evidence, Finding, Run, Settings, Task};
-use quorate_model::{Bound, Configuration, LivenessReport};
+use quorate_model::{Bound, Configuration, LivenessFinding, LivenessReport, Verdict};
 
 /// A configuration whose fair behaviours are all judged.
 pub(crate) struct LivenessTask(pub(crate) Box<dyn Configuration>);
@@ -25,10 +25,20 @@ impl Task for LivenessTask {
     }
 }
 
+/// The property; with the configuration, if that one is without something that is needed.
+fn title(finding: &LivenessFinding, part: &str) -> String {
+    match finding.verdict {
+        Verdict::Refuted | Verdict::Survived if finding.without.is_none() => {
+            format!("{} ({part})", finding.name)
+        }
+        _ => finding.title(),
+    }
+}
+
 impl From<LivenessReport> for Run {
     fn from(report: LivenessReport) -> Self {
         let findings = report.properties.into_iter().map(|one| Finding {
-            property: one.title(),
+            property: title(&one, &report.protocol),
             verdict: one.verdict,
             length: one.length,
             evidence: one.trace.map(Evidence::Trace),

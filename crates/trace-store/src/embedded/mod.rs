@@ -74,6 +74,9 @@ const CACHE_BYTES: u64 = 32 << 20;
 /// Threads that write memory to files and compact them. Of several, one only writes, and turns round without a rest
 /// while another compacts (fjall 3.1); and there is not enough to do for two.
 const WORKERS: usize = 1;
+/// Files that stay open for reading: connections need descriptors too, and a process often may have no more
+/// than 1024.
+const FILES_MAX: usize = 256;
 /// How long all memory may take to be in files when the store is opened again after a failure.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(30);
 const FLUSH_POLL: Duration = Duration::from_millis(5);
@@ -114,6 +117,7 @@ impl Tree {
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES)
             .worker_threads(WORKERS)
+            .max_cached_files(Some(FILES_MAX))
             .with_compaction_filter_factories(Arc::new(filters))
             .open();
         let db = opened.map_err(|error| match error {
