@@ -1,8 +1,8 @@
 //! Every fair behaviour within bounds, by `quorate-fair` through `quorate-model`.
 
-use crate::safety::options;
+use crate::safety::{memory, options};
 use crate::{CheckError, Count, Engine, Evidence, Finding, Run, Settings, Task};
-use quorate_model::{Bound, Configuration, LivenessFinding, LivenessReport, Verdict};
+use quorate_model::{Bound, Configuration, LivenessFinding, LivenessReport, Progress, Verdict};
 
 /// A configuration whose fair behaviours are all judged.
 pub(crate) struct LivenessTask(pub(crate) Box<dyn Configuration>);
@@ -21,8 +21,19 @@ impl Task for LivenessTask {
     }
 
     fn run(self: Box<Self>, settings: &Settings) -> Result<Run, CheckError> {
-        self.0.check_liveness(options(settings)).map(Run::from)
+        let options = options(settings, told);
+        self.0.check_liveness(options).map(Run::from)
     }
+}
+
+fn told(progress: &Progress) -> String {
+    format!(
+        "{} states, {} edges, {:.0}/s{}",
+        progress.unique,
+        progress.states,
+        progress.rate,
+        memory(progress),
+    )
 }
 
 /// The property; with the configuration, if that one is without something that is needed.

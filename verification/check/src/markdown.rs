@@ -1,10 +1,11 @@
 //! The table of properties for a README.
 
-use crate::Run;
 use crate::matrix::{Row, grouped, rows};
+use crate::{Engine, Run};
 use std::fmt::{self, Display};
 
-/// Runs as a table in Markdown: what must hold has a row each, what must be reachable one for all.
+/// Runs as a table in Markdown: what must hold has a row each, what must be reachable one for all, and so have
+/// the seeded bugs.
 #[derive(Clone, Copy, Debug)]
 pub struct Markdown<'a>(
     /// The runs.
@@ -15,6 +16,8 @@ impl Display for Markdown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = rows(self.0);
         let (reached, others): (Vec<_>, Vec<_>) = all.into_iter().partition(Row::is_reached);
+        let is_bug = |row: &Row<'_>| row.engine == Engine::SeededBugs && row.passed();
+        let (bugs, others): (Vec<_>, Vec<_>) = others.into_iter().partition(is_bug);
         writeln!(
             f,
             "| protocol | property | engine | looked at | seconds | verdict |"
@@ -27,11 +30,16 @@ impl Display for Markdown<'_> {
                 let (property, verdict) = (cell(row.property), cell(&row.verdict()));
                 line(f, row, &property, &verdict)?;
             }
-            let reached = reached.iter().filter(|row| row.protocol == protocol);
-            let reached: Vec<_> = reached.collect();
-            if let Some(largest) = reached.iter().max_by_key(|row| row.size) {
-                let property = format!("{} things that must be reachable", reached.len());
-                line(f, largest, &property, "found")?;
+            let together = [
+                (&reached, "things that must be reachable", "found"),
+                (&bugs, "bugs that are planted", "each is found"),
+            ];
+            for (all, what, verdict) in together {
+                let of = all.iter().filter(|row| row.protocol == protocol);
+                let of: Vec<_> = of.collect();
+                if let Some(largest) = of.iter().max_by_key(|row| row.size) {
+                    line(f, largest, &format!("{} {what}", of.len()), verdict)?;
+                }
             }
         }
         Ok(())

@@ -21,16 +21,22 @@ impl Task for SafetyTask {
     }
 
     fn run(self: Box<Self>, settings: &Settings) -> Result<Run, CheckError> {
-        self.0.check(options(settings)).map(Run::from)
+        self.0.check(options(settings, told)).map(Run::from)
     }
 }
 
-/// The settings as the model's options.
-pub(crate) fn options(settings: &Settings) -> Options {
+/// The settings as the model's options, with progress in the words of `told`.
+pub(crate) fn options(
+    settings: &Settings,
+    told: fn(&quorate_model::Progress) -> String,
+) -> Options {
     let listener = settings.progress.clone();
     let tell = move |progress: &quorate_model::Progress| {
         if let Some(listener) = &listener {
-            listener(&told(progress));
+            listener(&Progress {
+                text: told(progress),
+                elapsed: progress.elapsed,
+            });
         }
     };
     Options {
@@ -44,21 +50,26 @@ pub(crate) fn options(settings: &Settings) -> Options {
     }
 }
 
-fn told(progress: &quorate_model::Progress) -> Progress {
+fn told(progress: &quorate_model::Progress) -> String {
     let task = if progress.shortening {
         "looking for a shorter counterexample: "
     } else {
         ""
     };
-    let memory = progress.rss_bytes;
-    let memory = memory.map_or(String::new(), |bytes| format!(", {} MiB", bytes >> 20));
-    Progress {
-        text: format!(
-            "{task}{} states, {} unique, {:.0}/s, depth {}{memory}",
-            progress.states, progress.unique, progress.rate, progress.depth,
-        ),
-        elapsed: progress.elapsed,
-    }
+    format!(
+        "{task}{} states, {} unique, {:.0}/s, depth {}{}",
+        progress.states,
+        progress.unique,
+        progress.rate,
+        progress.depth,
+        memory(progress),
+    )
+}
+
+/// Memory, as the end of a line.
+pub(crate) fn memory(progress: &quorate_model::Progress) -> String {
+    let bytes = progress.rss_bytes;
+    bytes.map_or(String::new(), |bytes| format!(", {} MiB", bytes >> 20))
 }
 
 impl From<Report> for Run {

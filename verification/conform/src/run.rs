@@ -204,7 +204,8 @@ impl<'a, M: RaftLike> Cluster<'a, M> {
         let (at, mut what) = match disorder {
             Disorder::Unsent(at) => (
                 *at,
-                "no log of the sender has this message, or not as often as it was received"
+                "no log of the sender has this message, or not as often as it was received \
+                 (the logs of members that still run are read one after another: stop them first)"
                     .to_owned(),
             ),
             Disorder::Cycle(cycle) => (
