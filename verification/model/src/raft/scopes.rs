@@ -289,6 +289,14 @@ fn deep() -> Vec<(&'static str, Limits)> {
             },
         ),
         (
+            "a reader beside a writer, two leaders, a crash",
+            Limits {
+                scripts: vec![vec![Op::Append(1)], vec![Op::Read]],
+                crashes: 1,
+                ..base()
+            },
+        ),
+        (
             "pre-vote, check-quorum and a crash",
             Limits {
                 crashes: 1,
