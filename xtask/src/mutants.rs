@@ -22,7 +22,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 const FOLDER: &str = "verification/mutants";
 
@@ -301,12 +301,33 @@ impl Scratch {
     /// it says.
     fn plant(&self, mutant: &Mutant) -> Result<String, String> {
         git_apply(&self.tree, &mutant.patch, &[])?;
-        let found = match &mutant.finding {
+        let found = self.touch(mutant).and_then(|()| self.find(mutant));
+        // What is not as expected must be so again, built anew: a build that took a file of the bug before
+        // for this one's has nothing to say.
+        let found = found.or_else(|_| self.touch(mutant).and_then(|()| self.find(mutant)));
+        git_apply(&self.tree, &mutant.patch, &["-R"])?;
+        self.touch(mutant)?;
+        found
+    }
+
+    fn find(&self, mutant: &Mutant) -> Result<String, String> {
+        match &mutant.finding {
             Finding::Fails { file, test } => self.test(file, test),
             _ => self.look_for(mutant),
-        };
-        git_apply(&self.tree, &mutant.patch, &["-R"])?;
-        found
+        }
+    }
+
+    /// Gives what the bug changes the time of now: cargo knows changes by nothing else, and the clock of file
+    /// systems is coarse.
+    fn touch(&self, mutant: &Mutant) -> Result<(), String> {
+        let patch = fs::read_to_string(&mutant.patch).map_err(|error| error.to_string())?;
+        for name in patch.lines().filter_map(|line| line.strip_prefix("+++ b/")) {
+            let file = self.tree.join(name);
+            let opened = fs::File::options().append(true).open(&file);
+            let touched = opened.and_then(|file| file.set_modified(SystemTime::now()));
+            touched.map_err(|error| format!("{}: {error}", file.display()))?;
+        }
+        Ok(())
     }
 
     /// Runs a test under loom, which must fail.
