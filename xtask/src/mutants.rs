@@ -347,6 +347,8 @@ impl Scratch {
         match outcome {
             Some("FAILED") => Ok("–".to_owned()),
             Some(_) => Err("it survived".to_owned()),
+            // A panic while loom takes apart what panicked ends the process before the test is told to have failed.
+            None if panicked(test, &tested.stderr) => Ok("–".to_owned()),
             None => Err("the test did not run".to_owned()),
         }
     }
@@ -386,6 +388,14 @@ impl Scratch {
             .finding
             .judge(&String::from_utf8_lossy(&looked.stdout))
     }
+}
+
+/// Whether the thread of that test has panicked.
+fn panicked(test: &str, stderr: &[u8]) -> bool {
+    let thread = format!("thread '{test}' ");
+    let said = String::from_utf8_lossy(stderr);
+    let mut lines = said.lines();
+    lines.any(|line| line.starts_with(&thread) && line.contains(" panicked at "))
 }
 
 impl Finding {
