@@ -1,0 +1,1 @@
+//! Reliable causal broadcast.

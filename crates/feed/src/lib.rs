@@ -1,0 +1,1 @@
+//! A causally ordered feed.

@@ -1,0 +1,1 @@
+//! Clock offsets over SNTP.
