@@ -15,4 +15,4 @@ mod causality;
 mod vector;
 
 pub use causality::Causality;
-pub use vector::{InvalidClock, VectorClock};
+pub use vector::{COUNT_MAX, InvalidClock, VectorClock};

@@ -15,6 +15,10 @@ use std::fmt;
 
 use crate::Causality;
 
+/// The greatest count that is believed of somebody else. Whoever merges it has as many events again before
+/// his own count ends.
+pub const COUNT_MAX: u64 = u64::MAX / 2;
+
 /// How many events of each process are known.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct VectorClock<P> {
@@ -32,7 +36,8 @@ impl<P> VectorClock<P> {
 }
 
 impl<P: Copy + Ord> VectorClock<P> {
-    /// A clock as it came from outside: processes in any order, each at most once and with a count.
+    /// A clock as it came from outside: processes in any order, each at most once, with a count from 1 to
+    /// [`COUNT_MAX`].
     pub fn from_entries(
         entries: impl IntoIterator<Item = (P, u64)>,
     ) -> Result<Self, InvalidClock<P>> {
@@ -41,8 +46,12 @@ impl<P: Copy + Ord> VectorClock<P> {
         if let Some(pair) = entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(InvalidClock::Duplicate(pair[0].0));
         }
-        if let Some((process, _)) = entries.iter().find(|(_, count)| *count == 0) {
-            return Err(InvalidClock::Zero(*process));
+        for (process, count) in &entries {
+            match *count {
+                0 => return Err(InvalidClock::Zero(*process)),
+                1..=COUNT_MAX => {}
+                _ => return Err(InvalidClock::TooLarge(*process)),
+            }
         }
         Ok(VectorClock { entries })
     }
@@ -67,7 +76,8 @@ impl<P: Copy + Ord> VectorClock<P> {
 
     /// Counts an event of a process, and returns its number: the first is 1.
     ///
-    /// A count of `u64::MAX` stays: no process gets there by counting, only by merging what a liar sent.
+    /// A count of `u64::MAX` stays, but nobody gets there by counting, and [`VectorClock::from_entries`]
+    /// takes nobody near it.
     pub fn increment(&mut self, process: P) -> u64 {
         match self.find(process) {
             Ok(at) => {
@@ -199,6 +209,8 @@ pub enum InvalidClock<P> {
     Zero(P),
     /// A process is named twice.
     Duplicate(P),
+    /// A process has a count beyond [`COUNT_MAX`], which nobody reaches by counting.
+    TooLarge(P),
 }
 
 impl<P: fmt::Debug> fmt::Display for InvalidClock<P> {
@@ -206,6 +218,12 @@ impl<P: fmt::Debug> fmt::Display for InvalidClock<P> {
         match self {
             InvalidClock::Zero(process) => write!(f, "the clock counts zero events of {process:?}"),
             InvalidClock::Duplicate(process) => write!(f, "the clock names {process:?} twice"),
+            InvalidClock::TooLarge(process) => {
+                write!(
+                    f,
+                    "the clock counts more than {COUNT_MAX} events of {process:?}"
+                )
+            }
         }
     }
 }
@@ -251,6 +269,9 @@ mod tests {
         assert_eq!(zero, Err(InvalidClock::Zero(2)));
         let twice = VectorClock::from_entries([(2, 1), (1, 3), (2, 5)]);
         assert_eq!(twice, Err(InvalidClock::Duplicate(2)));
+        assert!(VectorClock::from_entries([(2, COUNT_MAX)]).is_ok());
+        let beyond = VectorClock::from_entries([(1, 1), (2, COUNT_MAX + 1)]);
+        assert_eq!(beyond, Err(InvalidClock::TooLarge(2)));
     }
 
     #[test]
