@@ -17,7 +17,7 @@ mod state;
 mod wire;
 
 pub use client::{Client, ClientError, ClientOptions};
-pub use service::{KvService, serve};
+pub use service::KvService;
 pub use state::{
     Command, Expected, Item, KEY_BYTES_MAX, Map, Query, RANGE_BYTES_MAX, RANGE_ITEMS_MAX, Response,
     VALUE_BYTES_MAX,

@@ -7,36 +7,14 @@ use crate::{LEADER, MESSAGE_BYTES_MAX, proto};
 use bytes::Bytes;
 use quorate::{Change, Lagged, NodeId, Outcome, Replica, RoleName, SessionId, SubmitError};
 use std::pin::Pin;
-use tokio::net::TcpListener;
 use tokio_stream::{Stream, StreamExt};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::{Code, Request, Response, Status};
-
-/// Requests that a connection may have under way; more wait at the client.
-const STREAMS_MAX: u32 = 4096;
 
 /// One member's service. Cheap to clone.
 #[derive(Clone)]
 pub struct KvService {
     replica: Replica<Map>,
-}
-
-/// Serves `replica` to the clients that connect to `listener`, until `stop` is ready and the requests
-/// under way have been answered. Watches end with the replica, so shut that down first.
-///
-/// # Errors
-///
-/// If connections can no longer be accepted.
-pub async fn serve(
-    replica: Replica<Map>,
-    listener: TcpListener,
-    stop: impl Future<Output = ()>,
-) -> Result<(), tonic::transport::Error> {
-    quorate::transport::server()
-        .max_concurrent_streams(Some(STREAMS_MAX))
-        .add_service(KvService::new(replica).into_server())
-        .serve_with_incoming_shutdown(quorate::transport::incoming(listener), stop)
-        .await
 }
 
 impl KvService {
@@ -59,7 +37,7 @@ impl KvService {
 
     /// The client address of a member.
     fn address(&self, member: Option<NodeId>) -> &str {
-        let members = &self.replica.options().members;
+        let members = &self.replica.node().options().members;
         member
             .and_then(|id| members.get(&id))
             .map_or("", |member| member.client.as_str())

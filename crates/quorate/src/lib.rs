@@ -9,13 +9,14 @@
 //! # A protocol of your own
 //!
 //! A [`Machine`] is the protocol: one deterministic step function. [`check()`] explores every order of its
-//! messages, timers, syncs and crashes within bounds, [`explore`] walks through them in a browser, and
-//! [`run()`] runs the same machine as a node of a real cluster. `TUTORIAL.md` builds one in an hour.
+//! messages, timers, syncs and crashes within bounds, [`explore`] walks through them in a browser, and a
+//! [`Node`] runs the same machine in a real cluster, beside others if you like: its groups share one disk
+//! and one network. `TUTORIAL.md` builds one in an hour.
 
 #[cfg(feature = "check")]
 mod check;
+pub mod node;
 pub mod replica;
-mod run;
 
 pub use quorate_driver as driver;
 pub use quorate_machine as machine;
@@ -26,10 +27,7 @@ pub use quorate_transport as transport;
 #[cfg(feature = "check")]
 pub use check::*;
 pub use machine::{Effects, Event, GroupId, Machine, NodeId, majority};
+pub use node::{GroupError, Member, Node, NodeError, NodeOptions, Running, serve_clients};
 pub use raft::{Index, Outcome, RoleName, SessionId, StateMachine, Term};
-pub use replica::{
-    Change, Changes, Lagged, Member, Replica, ReplicaOptions, StartError, Status, SubmitError,
-    Tuning,
-};
-pub use run::{RunError, RunOptions, Running, run};
+pub use replica::{Change, Changes, Lagged, Replica, StartError, Status, SubmitError, Tuning};
 pub use transport::{Bytes, BytesMut, Malformed, Wire, wire_by_serde};

@@ -8,14 +8,13 @@
 //!                          └──► changes, for those who subscribed
 //! ```
 //!
-//! Every member starts a [`Replica`] with the same members and the same first state. One of them leads;
+//! Every member starts a [`Replica`] on its [`Node`], with the same group and the same first state. One of them leads;
 //! the others refuse requests with [`SubmitError::NotLeader`] and name it. What is written is on the
 //! disks of a majority before [`Replica::write`] returns, and [`Replica::read`] reflects every write
 //! that returned before it began, on whichever member.
 //!
 //! ```
-//! use quorate::{Bytes, Index, Member, NodeId, Outcome, Replica, ReplicaOptions, StateMachine};
-//! use std::collections::BTreeMap;
+//! use quorate::{Bytes, GroupId, Index, Node, NodeId, NodeOptions, Outcome, Replica, StateMachine, Tuning};
 //!
 //! /// The longest text that anybody has written.
 //! #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -44,11 +43,11 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let data = tempfile::tempdir()?;
 //! // A cluster of one; list three members, on three machines, to survive the loss of one.
-//! let alone = Member { peer: "127.0.0.1:0".into(), client: String::new() };
-//! let members = BTreeMap::from([(NodeId(1), alone)]);
-//! let mut options = ReplicaOptions::new("example", NodeId(1), members, data.path().join("log"));
-//! options.raft.election_ticks = 11..=12;
-//! let replica = Replica::start(options, Longest::default()).await?;
+//! let alone = [(NodeId(1), "127.0.0.1:0")];
+//! let node = Node::open(NodeOptions::new("example", NodeId(1), alone, data.path())).await?;
+//! let tuning = Tuning { election_ticks: 11..=12, ..Tuning::default() };
+//! let replica = Replica::start(&node, GroupId(1), tuning, Longest::default())?;
+//! node.connect();
 //! replica.knows_leader().await;
 //!
 //! let session = replica.open_session().await?;
@@ -58,7 +57,7 @@
 //! assert_eq!(again, Outcome::Repeated("a long text".into()));
 //! replica.write(session, 2, "short".into()).await?;
 //! assert_eq!(replica.read(()).await?, "a long text");
-//! replica.shutdown().await;
+//! node.shutdown().await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -86,25 +85,19 @@ mod options;
 mod outputs;
 
 pub use error::{Lagged, StartError, SubmitError};
-pub use options::{Member, ReplicaOptions, Tuning};
+pub use options::Tuning;
 pub use outputs::{Change, Changes, Status};
 
-use crate::{Bytes, NodeId, Outcome, SessionId, StateMachine, Wire};
-use options::Prepared;
+use crate::{GroupId, Node, NodeId, Outcome, SessionId, StateMachine, Wire};
 use outputs::{Answer, Outputs, Shared};
-use parking_lot::Mutex;
 use quorate_driver::{Handle, TrySubmitError};
 use quorate_raft::{Command, Raft, Request};
-use quorate_storage::{Disk, Options as LogOptions, RecordLog};
-use quorate_transport::Transport;
 use std::sync::Arc;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 /// One member's replica of a state machine. Cheap to clone; the clones are one replica.
 ///
-/// It runs until [`Replica::shutdown`]; dropping it does not stop it.
+/// It runs until its [`Node`] is shut down; dropping it does not stop it.
 pub struct Replica<S: StateMachine>(Arc<Inner<S>>);
 
 impl<S: StateMachine> Clone for Replica<S> {
@@ -114,80 +107,42 @@ impl<S: StateMachine> Clone for Replica<S> {
 }
 
 struct Inner<S: StateMachine> {
-    options: ReplicaOptions,
+    node: Node,
     shared: Arc<Shared<S>>,
     handle: Handle<Raft<S>>,
-    transport: Transport,
-    /// Taken by the one who shuts down.
-    running: Mutex<Option<Running>>,
-}
-
-/// What is left to end once the driver has stopped.
-struct Running {
-    log: RecordLog,
-    peers: JoinHandle<()>,
 }
 
 impl<S> Replica<S>
 where
     S: StateMachine<Command: Wire, Query: Wire>,
 {
-    /// Opens the record log, listens on this member's peer address, connects to the others, and takes
-    /// part.
+    /// Takes part in `group` on `node`, with all of its members.
     ///
-    /// `genesis` is the state before the first command, the same on every member. Reads the whole log,
-    /// so it may block for a while; must be called within a tokio runtime.
-    ///
-    /// # Errors
-    ///
-    /// If the options cannot work, the address cannot be listened on, or the log cannot be opened.
-    pub async fn start(options: ReplicaOptions, genesis: S) -> Result<Self, StartError> {
-        let address = &options.check(genesis.clone())?.peer_address;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| StartError::Listen {
-                address: address.clone(),
-                source,
-            })?;
-        Self::start_on(listener, options, genesis).await
-    }
-
-    /// The same with a listener that the caller has opened, for peers to connect to.
+    /// `genesis` is the state before the first command, the same on every member. Reads the group's whole
+    /// log, so it may block for a while; must be called within a tokio runtime, and before
+    /// [`Node::connect`].
     ///
     /// # Errors
     ///
-    /// As [`Replica::start`].
-    pub async fn start_on(
-        listener: TcpListener,
-        options: ReplicaOptions,
+    /// If the options cannot work, or the log cannot be read.
+    pub fn start(
+        node: &Node,
+        group: GroupId,
+        tuning: Tuning,
         genesis: S,
     ) -> Result<Self, StartError> {
-        let Prepared {
-            raft,
-            driver,
-            peers,
-            ..
-        } = options.check(genesis)?;
-        let log = RecordLog::open(&options.data, LogOptions::default(), Disk::real())?;
-        let transport = Transport::new(peers);
-        let mut outputs = Outputs::new(options.id, &options.raft);
+        let members = node.options().members.keys().copied();
+        let raft = tuning.config(node.id(), members, genesis);
+        raft.validate()?;
+        let mut outputs = Outputs::new(node.id(), &tuning);
         let shared = outputs.shared();
-        let handle = quorate_driver::spawn::<Raft<S>>(
-            driver,
-            raft,
-            log.clone(),
-            transport.clone(),
-            move |output| outputs.take(output),
-        )?;
-        let peers = tokio::spawn(accept_peers(listener, transport.clone()));
-        transport.dial();
-        let running = Mutex::new(Some(Running { log, peers }));
+        let take = move |output| outputs.take(output);
+        let handle = node.spawn::<Raft<S>>(group, raft, take)?;
+        let node = node.clone();
         Ok(Replica(Arc::new(Inner {
-            options,
+            node,
             shared,
             handle,
-            transport,
-            running,
         })))
     }
 
@@ -289,45 +244,21 @@ impl<S: StateMachine> Replica<S> {
         self.0.shared.subscribe()
     }
 
-    /// What the replica was started with.
-    pub fn options(&self) -> &ReplicaOptions {
-        &self.0.options
+    /// The node that it runs on.
+    pub fn node(&self) -> &Node {
+        &self.0.node
     }
 
     /// This member.
     pub fn id(&self) -> NodeId {
-        self.0.options.id
+        self.0.node.id()
     }
 
-    /// Returns once the replica has stopped: after [`Replica::shutdown`], or because of a fault, such as
-    /// a state machine that panicked.
+    /// Returns once the replica has stopped: with its node, or because of a fault, such as a state
+    /// machine that panicked. Requests that wait then end as [`SubmitError::Unknown`], and subscriptions
+    /// end.
     pub async fn stopped(&self) {
         self.0.handle.stopped().await;
-    }
-
-    /// Stops taking part. Requests that wait end as [`SubmitError::Unknown`], subscriptions end, what is
-    /// under way to the disk gets there, and the data directory is released.
-    pub async fn shutdown(self) {
-        self.0.handle.clone().shutdown().await;
-        self.0.transport.shutdown();
-        let running = self.0.running.lock().take();
-        if let Some(Running { log, peers }) = running {
-            peers.abort();
-            // Waits for the log's thread. A failure of the disk has been reported where it happened,
-            // and ends the process.
-            let _ = tokio::task::spawn_blocking(move || log.close()).await;
-        }
-    }
-}
-
-/// Serves the transport's own service, and nothing else, to peers.
-async fn accept_peers(listener: TcpListener, transport: Transport) {
-    let served = quorate_transport::server()
-        .add_service(transport.service())
-        .serve_with_incoming(quorate_transport::incoming(listener))
-        .await;
-    if let Err(error) = served {
-        tracing::error!("no more peers can connect: {error}");
     }
 }
 
@@ -337,11 +268,11 @@ const _: fn() = || {
     #[derive(Clone, Debug, PartialEq, Eq, Hash)]
     struct Nothing;
     impl StateMachine for Nothing {
-        type Command = Bytes;
-        type Query = Bytes;
+        type Command = ();
+        type Query = ();
         type Response = ();
-        fn apply(&mut self, _: crate::Index, _: &Bytes) {}
-        fn query(&self, _: &Bytes) {}
+        fn apply(&mut self, _: crate::Index, (): &()) {}
+        fn query(&self, (): &()) {}
     }
     shared::<Replica<Nothing>>();
 };

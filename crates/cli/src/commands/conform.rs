@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use quorate::NodeId;
 use quorate::driver::event_log_node;
 use quorate::raft::Raft;
-use quorate::{NodeId, ReplicaOptions};
 use quorate_conform::{ConformError, Life, Options, Tools, conform};
 use quorate_kv::Map;
 
-use super::node;
+use super::node::{KV, NodeConfig};
 use super::replay::Recording;
 use crate::outcome::{Failure, Outcome};
 
@@ -148,14 +148,14 @@ impl ConformArgs {
                 recordings.collect::<Result<_, _>>()?
             }
             (configs, logs) => {
-                let options = configs.iter().map(|config| node::options(config));
-                return assigned(&options.collect::<Result<Vec<_>, _>>()?, logs);
+                let members = configs.iter().map(|config| NodeConfig::read(config));
+                return assigned(&members.collect::<Result<Vec<_>, _>>()?, logs);
             }
         };
         Ok(recordings
             .into_iter()
             .map(|recording| Life {
-                config: recording.options.raft_config(Map::new()),
+                config: recording.member.kv(recording.member.node.id),
                 logs: recording.logs,
             })
             .collect())
@@ -163,7 +163,7 @@ impl ConformArgs {
 }
 
 /// The logs by the members whose they are, in the order of the starts.
-fn assigned(configs: &[ReplicaOptions], logs: &[PathBuf]) -> Result<Vec<Life<Raft<Map>>>, Failure> {
+fn assigned(configs: &[NodeConfig], logs: &[PathBuf]) -> Result<Vec<Life<Raft<Map>>>, Failure> {
     let mut of_members: BTreeMap<NodeId, BTreeMap<u64, PathBuf>> = BTreeMap::new();
     for log in logs {
         let shown = log.display();
@@ -171,7 +171,7 @@ fn assigned(configs: &[ReplicaOptions], logs: &[PathBuf]) -> Result<Vec<Life<Raf
         let Some((node, group, number)) = said else {
             return Err(Failure::Usage(format!("{shown}: not an event log")));
         };
-        if !configs.iter().any(|options| options.group == group) {
+        if group != KV {
             return Err(Failure::Usage(format!(
                 "{shown}: of another group, {group}"
             )));
@@ -186,18 +186,17 @@ fn assigned(configs: &[ReplicaOptions], logs: &[PathBuf]) -> Result<Vec<Life<Raf
         }
     }
     let life = |(id, starts): (NodeId, BTreeMap<u64, PathBuf>)| {
-        let own = configs.iter().find(|options| options.id == id);
-        let Some(options) = own.or(configs.first()) else {
+        let own = configs.iter().find(|config| config.node.id == id);
+        let Some(config) = own.or(configs.first()) else {
             return Err(Failure::Usage("--config is needed".into()));
         };
-        if !options.members.contains_key(&id) {
+        if !config.node.members.contains_key(&id) {
             let id = id.0;
             return Err(Failure::Usage(format!(
                 "there is a log of {id}, which is no member"
             )));
         }
-        let mut config = options.raft_config(Map::new());
-        config.id = id;
+        let config = config.kv(id);
         let logs = starts.into_values().collect();
         Ok(Life { config, logs })
     };

@@ -1,23 +1,25 @@
-//! `quorate node`: one member of a replicated key-value store.
+//! `quorate node`: one member of a cluster, with all its services.
 //!
 //! The process is the member: it stops when it is told to (SIGTERM, SIGINT), and when its disk fails, since
 //! a member that cannot write must not go on promising.
 
 mod config;
+mod services;
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use quorate::{Replica, ReplicaOptions, StartError};
-use quorate_kv::Map;
+use quorate::{Node, NodeError, serve_clients};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use self::config::NodeConfig;
+pub(super) use self::config::NodeConfig;
+pub(super) use self::services::KV;
+use self::services::Services;
 use crate::outcome::{Failure, Outcome};
 
 /// How long requests under way may take once the member stops.
@@ -57,11 +59,6 @@ impl NodeArgs {
     }
 }
 
-/// How the member with the configuration at `path` takes part.
-pub(super) fn options(path: &Path) -> Result<ReplicaOptions, Failure> {
-    Ok(NodeConfig::read(path)?.options)
-}
-
 /// One thread for network and protocol by default: handing work between threads costs more CPU than it
 /// saves time. The record log has a thread of its own in any case.
 fn runtime(threads: u16) -> Result<Runtime, Failure> {
@@ -85,41 +82,41 @@ async fn serve(config: NodeConfig) -> Result<Outcome, Failure> {
         .map_err(Failure::local(format!(
             "listening for clients on {address}"
         )))?;
-    let (cluster, data) = (config.options.cluster.clone(), config.options.data.clone());
+    let (cluster, data) = (config.node.cluster.clone(), config.node.data.clone());
     let peer_address = config.peer_address.clone();
-    let replica = Replica::start(config.options, Map::new())
-        .await
-        .map_err(refusal)?;
+    let node = Node::open(config.node.clone()).await.map_err(refusal)?;
+    let services = Services::start(&node, &config)?;
+    node.connect();
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let mut service = tokio::spawn(quorate_kv::serve(replica.clone(), listener, async {
+    let mut served = tokio::spawn(serve_clients(services.routes(), listener, async {
         // An error means the same: whoever could say so is gone.
         let _ = stopped.await;
     }));
+    let member = node.id().0;
     eprintln!(
-        "quorate: member {} of cluster {cluster} is ready: clients at {address}, peers at \
+        "quorate: member {member} of cluster {cluster} is ready: clients at {address}, peers at \
          {peer_address}, data in {}",
-        replica.id().0,
         data.display()
     );
 
     tokio::select! {
         () = signals.next() => {}
-        () = replica.stopped() => {
-            return Err(Failure::Fault("the member has stopped because of a fault".into()));
+        name = services.stopped() => {
+            return Err(Failure::Fault(format!("the {name} has stopped because of a fault")));
         }
-        ended = &mut service => {
+        ended = &mut served => {
             let why = ended.map_or_else(|error| error.to_string(), |ended| format!("{ended:?}"));
             return Err(Failure::Fault(format!("clients can no longer connect: {why}")));
         }
     }
-    let member = replica.id().0;
     let orderly = async {
-        // The replica first: requests that wait for it are then answered, and watches end.
-        replica.shutdown().await;
+        // The groups first: requests that wait for them are then answered, and streams end. A failure of
+        // the disk has been reported where it happened, and ends the process.
+        let _ = node.shutdown().await;
         let _ = stop.send(());
         // Clients that keep their connection open do not keep the member.
-        let _ = tokio::time::timeout(DRAIN, service).await;
+        let _ = tokio::time::timeout(DRAIN, served).await;
     };
     tokio::select! {
         () = orderly => eprintln!("quorate: member {member} has stopped"),
@@ -128,14 +125,14 @@ async fn serve(config: NodeConfig) -> Result<Outcome, Failure> {
     Ok(Outcome::Holds)
 }
 
-fn refusal(error: StartError) -> Failure {
+fn refusal(error: NodeError) -> Failure {
     match error {
-        StartError::Config(_) | StartError::SameAddress(..) => Failure::Usage(error.to_string()),
-        StartError::Listen { address, source } => Failure::Local {
+        NodeError::NotAMember(_) | NodeError::SameAddress(..) => Failure::Usage(error.to_string()),
+        NodeError::Listen { address, source } => Failure::Local {
             attempt: format!("listening for peers on {address}"),
             source,
         },
-        StartError::Storage(_) | StartError::Driver(_) => Failure::Fault(error.to_string()),
+        NodeError::Log(_) => Failure::Fault(error.to_string()),
     }
 }
 

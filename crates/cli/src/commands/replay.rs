@@ -11,12 +11,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use quorate::NodeId;
 use quorate::driver::{Divergence, ReplayReport, event_logs, replay};
 use quorate::raft::Raft;
-use quorate::{NodeId, ReplicaOptions};
 use quorate_kv::Map;
 
-use super::node;
+use super::node::{KV, NodeConfig};
 use crate::outcome::{Failure, Outcome};
 
 /// Options of `quorate replay`.
@@ -48,7 +48,7 @@ impl ReplayArgs {
         let recordings = match (&self.config, &self.logs[..]) {
             (Some(config), []) => vec![Recording::of(config)?],
             (Some(config), logs) => vec![Recording {
-                options: node::options(config)?,
+                member: NodeConfig::read(config)?,
                 logs: logs.to_vec(),
             }],
             (None, [dir]) if dir.is_dir() => Recording::all_in(dir)?,
@@ -74,7 +74,7 @@ impl ReplayArgs {
 
 /// What a member has recorded.
 pub(super) struct Recording {
-    pub(super) options: ReplicaOptions,
+    pub(super) member: NodeConfig,
     /// Its event logs, in the order of its starts.
     pub(super) logs: Vec<PathBuf>,
 }
@@ -82,14 +82,14 @@ pub(super) struct Recording {
 impl Recording {
     /// All that the member with the configuration at `path` has recorded.
     pub(super) fn of(path: &Path) -> Result<Self, Failure> {
-        let options = node::options(path)?;
-        let Some(folder) = &options.event_log else {
+        let member = NodeConfig::read(path)?;
+        let Some(folder) = &member.node.event_log else {
             let path = path.display();
             return Err(Failure::Usage(format!(
                 "{path}: the member records no events; set event_log, or name the logs"
             )));
         };
-        let logs = event_logs(folder, options.id, options.group)
+        let logs = event_logs(folder, member.node.id, KV)
             .map_err(Failure::local(format!("reading {}", folder.display())))?;
         if logs.is_empty() {
             let folder = folder.display();
@@ -97,7 +97,7 @@ impl Recording {
                 "{folder}: no event logs of the member"
             )));
         }
-        Ok(Recording { options, logs })
+        Ok(Recording { member, logs })
     }
 
     /// All that the members with configurations in `dir` have recorded.
@@ -125,13 +125,13 @@ impl Recording {
 
     /// Replays it. A log that cannot be read is a failure, one that differs a verdict.
     pub(super) fn replay(&self) -> Result<Verdict, Failure> {
-        let config = self.options.raft_config(Map::new());
+        let config = self.member.kv(self.member.node.id);
         let replayed = replay::<Raft<Map>>(&config, &self.logs);
         if let Err(Divergence::Unreadable { file, error }) = replayed {
             return Err(Failure::local(format!("reading {}", file.display()))(error));
         }
         Ok(Verdict {
-            member: self.options.id,
+            member: self.member.node.id,
             replayed,
         })
     }

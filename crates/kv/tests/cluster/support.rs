@@ -1,13 +1,16 @@
 //! A cluster in one process.
 
-use quorate::{Member, NodeId, Replica, ReplicaOptions, RoleName};
-use quorate_kv::{Client, Map, serve};
+use quorate::{
+    GroupId, Member, Node, NodeId, NodeOptions, Replica, RoleName, Tuning, serve_clients,
+};
+use quorate_kv::{Client, KvService, Map};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tonic::service::Routes;
 
 /// A member that runs.
 pub(crate) struct Running {
@@ -20,7 +23,8 @@ pub(crate) struct Running {
 
 impl Running {
     async fn stop(self) {
-        self.replica.shutdown().await;
+        let node = self.replica.node().clone();
+        node.shutdown().await.unwrap();
         let _ = self.stop.send(());
         // Clients of the test keep their connections; they are cut.
         let mut service = self.service;
@@ -61,14 +65,17 @@ impl Cluster {
         }
         let mut running = BTreeMap::new();
         for ((id, peer, client), data) in listeners.into_iter().zip(&data) {
-            let options = options(id, members.clone(), data);
-            let replica = Replica::start_on(peer, options, Map::new()).await.unwrap();
+            let data = data.path().join("data");
+            let options = NodeOptions::new("test", id, members.clone(), data);
+            let node = Node::open_on(peer, options).unwrap();
+            let replica = Replica::start(&node, GroupId(1), tuning(), Map::new()).unwrap();
+            node.connect();
             let (stop, stopped) = oneshot::channel();
             let service = tokio::spawn({
-                let replica = replica.clone();
+                let services = Routes::new(KvService::new(replica.clone()).into_server());
                 async move {
                     let stopped = async { drop(stopped.await) };
-                    serve(replica, client, stopped).await.unwrap();
+                    serve_clients(services, client, stopped).await.unwrap();
                 }
             });
             let address = members[&id].client.clone();
@@ -137,10 +144,11 @@ impl Cluster {
     }
 }
 
-fn options(id: NodeId, members: BTreeMap<NodeId, Member>, data: &TempDir) -> ReplicaOptions {
-    let mut options = ReplicaOptions::new("test", id, members, data.path().join("data"));
-    // Patient enough for a machine that is busy, and no longer than a test likes to wait.
-    options.raft.election_ticks = 40..=80;
-    options.raft.heartbeat_ticks = 5;
-    options
+fn tuning() -> Tuning {
+    Tuning {
+        // Patient enough for a machine that is busy, and no longer than a test likes to wait.
+        election_ticks: 40..=80,
+        heartbeat_ticks: 5,
+        ..Tuning::default()
+    }
 }

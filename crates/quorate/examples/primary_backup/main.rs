@@ -12,9 +12,8 @@ mod model;
 mod register;
 
 use clap::{Parser, Subcommand};
-use quorate::{Checks, NodeId, RunOptions, Running, Settings, Table, majority};
+use quorate::{Checks, GroupId, Node, NodeId, NodeOptions, Running, Settings, Table, majority};
 use register::{Command, Config, Output, Register};
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -22,6 +21,9 @@ use std::process::ExitCode;
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 
 const NODES: u32 = 3;
+
+/// Answers that may wait to be printed.
+const OUTPUTS: usize = 1024;
 
 #[derive(Parser)]
 struct Cli {
@@ -85,18 +87,21 @@ fn check(copies: usize) -> Result<ExitCode, Box<dyn Error>> {
 async fn node(me: NodeId, copies: usize, port: u16, data: PathBuf) -> Result<(), Box<dyn Error>> {
     let nodes: Vec<NodeId> = (1..=NODES).map(NodeId).collect();
     let address = |id: &NodeId| format!("127.0.0.1:{}", u32::from(port) + id.0);
-    let peers: BTreeMap<_, _> = nodes.iter().map(|id| (*id, address(id))).collect();
-    let options = RunOptions::new("primary-backup", me, peers, data.join(me.to_string()));
-    let mut node = quorate::run::<Register>(options, Config { me, nodes, copies }).await?;
+    let members = nodes.iter().map(|id| (*id, address(id)));
+    let data = data.join(me.to_string());
+    let node = Node::open(NodeOptions::new("primary-backup", me, members, data)).await?;
+    let config = Config { me, nodes, copies };
+    let mut register = node.run::<Register>(GroupId(1), config, OUTPUTS)?;
+    node.connect();
     println!("{me} runs; write N, read, promote");
     let mut lines = BufReader::new(stdin()).lines();
     loop {
         tokio::select! {
             line = lines.next_line() => match line? {
-                Some(line) => submit(&node, &line).await?,
+                Some(line) => submit(&register, &line).await?,
                 None => break,
             },
-            output = node.next() => match output {
+            output = register.next() => match output {
                 Some(Output::Written(held)) => println!("written: {}", held.value),
                 Some(Output::Value(held)) => println!("value: {}", held.value),
                 Some(Output::NotPrimary) => println!("not the primary"),
@@ -107,7 +112,7 @@ async fn node(me: NodeId, copies: usize, port: u16, data: PathBuf) -> Result<(),
     Ok(node.shutdown().await?)
 }
 
-async fn submit(node: &Running<Register>, line: &str) -> Result<(), Box<dyn Error>> {
+async fn submit(register: &Running<Register>, line: &str) -> Result<(), Box<dyn Error>> {
     let command = match line.split_whitespace().collect::<Vec<_>>()[..] {
         ["write", value] => value.parse().ok().map(Command::Write),
         ["read"] => Some(Command::Read),
@@ -115,7 +120,7 @@ async fn submit(node: &Running<Register>, line: &str) -> Result<(), Box<dyn Erro
         _ => None,
     };
     match command {
-        Some(command) => node.submit(command).await?,
+        Some(command) => register.submit(command).await?,
         None => println!("write N, read, or promote"),
     }
     Ok(())

@@ -1,9 +1,7 @@
 //! What can go wrong, one enum per boundary.
 
-use crate::NodeId;
+use crate::{GroupError, NodeId};
 use quorate_raft::ConfigError;
-use quorate_storage::OpenError;
-use std::io;
 
 /// Why a replica did not start.
 #[derive(Debug, thiserror::Error)]
@@ -11,23 +9,9 @@ pub enum StartError {
     /// The options cannot work.
     #[error("invalid configuration: {0}")]
     Config(#[from] ConfigError),
-    /// Two members have the same address.
-    #[error("invalid configuration: members {0} and {1} have the same address {2}")]
-    SameAddress(NodeId, NodeId, String),
-    /// The peer address cannot be listened on: it is in use, or belongs to another machine.
-    #[error("cannot listen for peers on {address}: {source}")]
-    Listen {
-        /// The address.
-        address: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// The record log cannot be opened.
+    /// The node does not take part in the group.
     #[error(transparent)]
-    Storage(#[from] OpenError),
-    /// The record log cannot be replayed, or the event log cannot be created.
-    #[error(transparent)]
-    Driver(#[from] quorate_driver::StartError),
+    Group(#[from] GroupError),
 }
 
 /// Why a request was not answered.

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use quorate::{Member, NodeId, ReplicaOptions, Tuning};
+use quorate::raft::Config;
+use quorate::{Member, NodeId, NodeOptions, Tuning};
+use quorate_kv::Map;
 use serde::Deserialize;
 
 use crate::outcome::Failure;
@@ -21,8 +23,10 @@ const WAITING_BYTES_MAX: usize = 12 << 20;
 
 /// A member's configuration, checked.
 #[derive(Debug)]
-pub(super) struct NodeConfig {
-    pub(super) options: ReplicaOptions,
+pub(in crate::commands) struct NodeConfig {
+    pub(in crate::commands) node: NodeOptions,
+    /// Of the key-value store.
+    pub(super) raft: Tuning,
     pub(super) threads: u16,
     pub(super) peer_address: String,
     pub(super) client_address: String,
@@ -89,10 +93,16 @@ impl Default for FileRaft {
 
 impl NodeConfig {
     /// Reads the file at `path`.
-    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+    pub(in crate::commands) fn read(path: &Path) -> Result<Self, Failure> {
         let text = fs::read_to_string(path)
             .map_err(Failure::local(format!("reading {}", path.display())))?;
         Self::parse(&text).map_err(|why| Failure::Usage(format!("{}: {why}", path.display())))
+    }
+
+    /// The configuration of the key-value store's machine on member `id`.
+    pub(in crate::commands) fn kv(&self, id: NodeId) -> Config<Map> {
+        let members = self.node.members.keys().copied();
+        self.raft.config(id, members, Map::new())
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -120,12 +130,12 @@ impl File {
             ));
         };
         let (tuning, tick) = self.raft.check()?;
-        let mut options = ReplicaOptions::new(self.cluster, id, members, self.data);
-        options.tick = tick;
-        options.raft = tuning;
-        options.event_log = self.event_log;
+        let mut node = NodeOptions::new(self.cluster, id, members, self.data);
+        node.tick = tick;
+        node.event_log = self.event_log;
         Ok(NodeConfig {
-            options,
+            node,
+            raft: tuning,
             threads: self.threads,
             peer_address: own.peer,
             client_address: own.client,
@@ -232,12 +242,12 @@ mod tests {
     fn the_example_is_valid_and_shows_the_defaults() {
         let example = NodeConfig::parse(EXAMPLE).unwrap();
         assert_eq!(example.client_address, "127.0.0.1:7201");
-        assert_eq!(example.options.members.len(), 3);
-        assert_eq!(example.options.raft, Tuning::default());
+        assert_eq!(example.node.members.len(), 3);
+        assert_eq!(example.raft, Tuning::default());
         let (short, _) = EXAMPLE.split_once("[raft]").unwrap();
         let short = NodeConfig::parse(short).unwrap();
-        assert_eq!(short.options.raft, example.options.raft);
-        assert_eq!(short.options.tick, example.options.tick);
+        assert_eq!(short.raft, example.raft);
+        assert_eq!(short.node.tick, example.node.tick);
     }
 
     #[test]
