@@ -2,6 +2,8 @@
 //! own, checked like any protocol, and must break the one property it is kept for. A check that refutes
 //! it has passed; one that does not has lost its sight.
 
+pub mod blind_comparison;
+pub mod counter_reset;
 pub mod expiring_lock;
 pub mod hasty_completion;
 
@@ -16,6 +18,8 @@ pub fn all() -> Vec<Box<dyn Configuration>> {
     vec![
         Box::new(hasty_completion::specimen()),
         Box::new(expiring_lock::specimen()),
+        Box::new(counter_reset::specimen()),
+        Box::new(blind_comparison::specimen()),
     ]
 }
 
@@ -78,6 +82,7 @@ fn turned(mut report: Report, breaks: &str) -> Report {
 mod tests {
     use super::*;
     use crate::Scenario;
+    use quorate_machine::Machine;
 
     fn refuted(specimen: impl Configuration + 'static) -> Option<usize> {
         let report = Box::new(specimen).check(Options::default()).unwrap();
@@ -90,12 +95,18 @@ mod tests {
     fn every_specimen_is_refuted_as_shortly_as_can_be() {
         assert_eq!(refuted(hasty_completion::specimen()), Some(3));
         assert_eq!(refuted(expiring_lock::specimen()), Some(9));
+        assert_eq!(refuted(counter_reset::specimen()), Some(3));
+        assert_eq!(refuted(blind_comparison::specimen()), Some(3));
     }
 
     #[test]
     fn what_mends_them_holds() {
-        let check = |one: Scenario<_>| check(one, Options::default()).unwrap();
-        assert!(check(expiring_lock::scenario(true)).passed());
+        fn passes<M: Machine>(one: Scenario<M>) -> bool {
+            check(one, Options::default()).unwrap().passed()
+        }
+        assert!(passes(expiring_lock::scenario(true)));
+        assert!(passes(counter_reset::scenario(true)));
+        assert!(passes(blind_comparison::scenario(true)));
     }
 
     #[test]
