@@ -117,6 +117,40 @@ impl<M: Machine> Effects<M> {
         self.immediate.drain(..)
     }
 
+    /// Takes over the effects of a machine that is a part of this one, each translated, in their order.
+    ///
+    /// What the part tells *its* application is told to the caller by `output`, at once: nothing leaves the
+    /// node because of it before the part's records are durable, as long as this machine only makes promises.
+    pub fn embed<N: Machine>(
+        &mut self,
+        part: &mut Effects<N>,
+        record: impl Fn(N::Record) -> M::Record,
+        message: impl Fn(N::Message) -> M::Message,
+        timer: impl Fn(N::Timer) -> M::Timer,
+        mut output: impl FnMut(N::Output),
+    ) {
+        let before = self.records.len();
+        for (records_before, promise) in part.promises.drain(..) {
+            match promise {
+                Promise::Send { to, message: inner } => {
+                    let message = message(inner);
+                    let promise = Promise::Send { to, message };
+                    self.promises.push_back((before + records_before, promise));
+                }
+                Promise::Output(told) => output(told),
+            }
+        }
+        self.records.extend(part.records.drain(..).map(record));
+        let immediate = part.immediate.drain(..);
+        self.immediate
+            .extend(immediate.map(|(to, inner)| (to, message(inner))));
+        self.timers
+            .extend(part.timers.drain(..).map(|effect| match effect {
+                TimerEffect::Arm(inner, ticks) => TimerEffect::Arm(timer(inner), ticks),
+                TimerEffect::Disarm(inner) => TimerEffect::Disarm(timer(inner)),
+            }));
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
@@ -173,5 +207,39 @@ mod tests {
             ask(&mut fx);
             assert!(!fx.is_empty(), "{fx:?}");
         }
+    }
+
+    /// A part's promises wait for what the whole has persisted before them, and for the part's own records.
+    #[test]
+    fn a_parts_effects_keep_their_place_among_those_of_the_whole() {
+        let mut part = Effects::<Inert>::new();
+        part.send(PEER, 1);
+        part.persist(2);
+        part.send(PEER, 3);
+        part.output(4);
+        part.send_before_sync(PEER, 5);
+        part.arm(6, 1..=1);
+        part.disarm(7);
+
+        let mut whole = Effects::<Inert>::new();
+        whole.persist(100);
+        let mut told = Vec::new();
+        whole.embed(
+            &mut part,
+            |r| r + 10,
+            |m| m + 20,
+            |t| t + 30,
+            |o| told.push(o),
+        );
+        assert!(part.is_empty());
+        assert_eq!(told, [4]);
+        assert_eq!(whole.records(), [100, 12]);
+        let (to, message) = (PEER, 21);
+        let first = (1, Promise::Send { to, message });
+        let second = (2, Promise::Send { to, message: 23 });
+        assert_eq!(whole.promises, [first, second]);
+        assert_eq!(whole.immediate(), [(PEER, 25)]);
+        let timers = [TimerEffect::Arm(36, 1..=1), TimerEffect::Disarm(37)];
+        assert_eq!(whole.timers(), timers);
     }
 }

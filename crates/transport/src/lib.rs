@@ -38,6 +38,8 @@ mod dial;
 mod frame;
 mod link;
 mod net;
+mod paxos;
+mod protobuf;
 mod raft;
 mod serve;
 mod transport;

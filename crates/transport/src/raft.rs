@@ -4,6 +4,7 @@
 //! malformed. Commands are nested as opaque bytes in the application's own encoding, which are slices
 //! of the message that was received.
 
+use crate::protobuf::{encode, missing, read, write};
 use crate::{Malformed, Wire};
 use bytes::{Bytes, BytesMut};
 use quorate_machine::NodeId;
@@ -19,10 +20,6 @@ mod proto {
 
 use proto::message::Kind;
 use proto::record::Kind as RecordKind;
-
-fn missing(field: &'static str) -> Malformed {
-    Malformed::new(format!("{field} is missing"))
-}
 
 impl From<Position> for proto::Position {
     fn from(position: Position) -> Self {
@@ -88,21 +85,6 @@ fn encode_entries<C: Wire>(entries: &[Entry<C>]) -> Vec<proto::Entry> {
 
 fn decode_entries<C: Wire>(entries: Vec<proto::Entry>) -> Result<Vec<Entry<C>>, Malformed> {
     entries.into_iter().map(decode_entry).collect()
-}
-
-fn encode(value: &impl Wire) -> Bytes {
-    let mut bytes = BytesMut::new();
-    value.encode(&mut bytes);
-    bytes.freeze()
-}
-
-fn write(message: &impl prost::Message, out: &mut BytesMut) {
-    out.reserve(message.encoded_len());
-    message.encode_raw(out);
-}
-
-fn read<T: prost::Message + Default>(bytes: Bytes) -> Result<T, Malformed> {
-    T::decode(bytes).map_err(|error| Malformed::new(error.to_string()))
 }
 
 impl<C: Wire> Wire for Message<C> {
