@@ -264,8 +264,8 @@ impl Members {
         Failure::Cluster(text)
     }
 
-    /// Leaves processes and directory to the user; how to go on with them.
-    pub(super) fn keep(mut self) -> String {
+    /// Leaves processes and directory to the user; how to go on with them, `talk` first.
+    pub(super) fn keep(mut self, talk: &str) -> String {
         let endpoints = self.endpoints().join(",");
         let mut pids = Vec::new();
         for member in self.members.values_mut() {
@@ -283,9 +283,7 @@ impl Members {
         format!(
             "alias quorate={}\n\
              export QUORATE_ENDPOINTS={endpoints}\n\
-             quorate kv status\n\
-             quorate kv get greeting\n\
-             quorate kv range --prefix write/2/ --limit 5\n\
+             {talk}\n\
              quorate replay {dir}\n\
              kill {pids}; rm -r {dir}    # ends it",
             program.display()
