@@ -1,0 +1,344 @@
+//! The coordinator's side: asks for votes, decides, remembers what it has committed until all have done it.
+
+use crate::durable::Committed;
+use crate::{
+    Commit, Config, Decision, Durable, Message, Outcome, Output, Reason, Record, Rejection,
+    RequestId, Timer, TxnId, Vote, Work,
+};
+use quorate_machine::{Effects, NodeId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a coordinator holds in memory.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Coordinator {
+    /// The last epoch that was written.
+    epoch: u64,
+    /// Transactions begun in this life. The epoch is this life's as soon as there is one.
+    begun: u64,
+    open: BTreeMap<TxnId, Open>,
+    /// The open and the remembered transactions by the caller's name for them.
+    requests: BTreeMap<RequestId, TxnId>,
+    ended: BTreeMap<TxnId, RequestId>,
+    forgotten: Option<TxnId>,
+}
+
+/// An open transaction at its coordinator.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Open {
+    /// The caller's name for it.
+    pub request: RequestId,
+    /// Who takes part, ascending.
+    pub participants: Vec<NodeId>,
+    /// How far it is.
+    pub stage: Stage,
+}
+
+/// How far an open transaction is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// These have not voted.
+    Voting(BTreeSet<NodeId>),
+    /// It is committed, and these have not acknowledged it.
+    Committed(BTreeSet<NodeId>),
+}
+
+impl Coordinator {
+    pub(crate) fn recovered(durable: &Durable) -> Self {
+        let open = durable.committed.iter().map(|(txn, committed)| {
+            let Committed {
+                request,
+                participants,
+            } = committed.clone();
+            let stage = Stage::Committed(participants.iter().copied().collect());
+            (
+                *txn,
+                Open {
+                    request,
+                    participants,
+                    stage,
+                },
+            )
+        });
+        let open: BTreeMap<TxnId, Open> = open.collect();
+        let requests = open.iter().map(|(txn, open)| (open.request, *txn));
+        let ended = durable.ended.iter().map(|(txn, request)| (*request, *txn));
+        Coordinator {
+            epoch: durable.epoch,
+            begun: 0,
+            requests: requests.chain(ended).collect(),
+            ended: durable.ended.clone(),
+            forgotten: durable.forgotten,
+            open,
+        }
+    }
+
+    /// The epoch of the last life that has begun a transaction, this one or an earlier one.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The transactions that are open.
+    pub fn open(&self) -> impl ExactSizeIterator<Item = (TxnId, &Open)> {
+        self.open.iter().map(|(txn, open)| (*txn, open))
+    }
+
+    /// How far an open transaction is.
+    pub fn stage(&self, txn: TxnId) -> Option<&Stage> {
+        self.open.get(&txn).map(|open| &open.stage)
+    }
+
+    /// The transactions that have ended and are remembered.
+    pub fn ended(&self) -> &BTreeMap<TxnId, RequestId> {
+        &self.ended
+    }
+
+    /// The latest transaction that was committed and is not known any more.
+    pub fn forgotten(&self) -> Option<TxnId> {
+        self.forgotten
+    }
+
+    /// Whether a transaction of this coordinator was begun, in this life or an earlier one.
+    fn was_begun(&self, txn: TxnId) -> bool {
+        txn.epoch < self.epoch
+            || (txn.epoch == self.epoch && (self.begun == 0 || txn.number <= self.begun))
+    }
+
+    /// What can be said of a transaction now.
+    fn outcome(&self, config: &Config, txn: TxnId) -> Outcome {
+        if txn.coordinator != config.id || !self.was_begun(txn) {
+            return Outcome::Unknown;
+        }
+        match self.open.get(&txn).map(|open| &open.stage) {
+            Some(Stage::Voting(_)) => Outcome::Unknown,
+            Some(Stage::Committed(_)) => Outcome::Committed,
+            None if self.ended.contains_key(&txn) => Outcome::Committed,
+            // Committed and forgotten, or aborted before that: no record says.
+            None if Some(txn) <= self.forgotten => Outcome::Unknown,
+            None => Outcome::Aborted(Reason::Presumed),
+        }
+    }
+
+    /// The next identity; with the record that makes it unique, if there is none yet.
+    fn next(&mut self, id: NodeId) -> Option<(TxnId, Option<Record>)> {
+        let record = if self.begun == 0 {
+            self.epoch = self.epoch.checked_add(1)?;
+            Some(Record::Epoch(self.epoch))
+        } else {
+            None
+        };
+        self.begun = self.begun.checked_add(1)?;
+        let txn = TxnId {
+            coordinator: id,
+            epoch: self.epoch,
+            number: self.begun,
+        };
+        Some((txn, record))
+    }
+
+    /// Takes a committed transaction from the open to the ended ones; which one is forgotten for it.
+    fn end(&mut self, txn: TxnId, remembered: usize) -> Option<TxnId> {
+        let open = self.open.remove(&txn)?;
+        self.ended.insert(txn, open.request);
+        if self.ended.len() <= remembered {
+            return None;
+        }
+        let (oldest, request) = self.ended.pop_first()?;
+        self.requests.remove(&request);
+        self.forgotten = self.forgotten.max(Some(oldest));
+        Some(oldest)
+    }
+}
+
+type Fx<W> = Effects<Commit<W>>;
+
+impl<W: Work> Commit<W> {
+    pub(crate) fn begin(
+        &mut self,
+        config: &Config,
+        request: RequestId,
+        mut work: Vec<(NodeId, W)>,
+        fx: &mut Fx<W>,
+    ) {
+        if let Some(txn) = self.coordinator.requests.get(&request).copied() {
+            return self.repeated(config, request, txn, fx);
+        }
+        work.sort_by_key(|(node, _)| *node);
+        let participants: Vec<NodeId> = work.iter().map(|(node, _)| *node).collect();
+        let rejection = if !config.admits(&participants) {
+            Some(Rejection::Invalid)
+        } else if self.coordinator.open.len() >= config.max_coordinated {
+            Some(Rejection::Busy)
+        } else {
+            None
+        };
+        let begun = match rejection {
+            Some(_) => None,
+            None => self.coordinator.next(config.id),
+        };
+        let Some((txn, record)) = begun else {
+            let rejection = rejection.unwrap_or(Rejection::Busy);
+            return fx.output(Output::Rejected { request, rejection });
+        };
+        if let Some(record) = record {
+            fx.persist(record);
+        }
+        fx.output(Output::Begun { request, txn });
+        for (node, work) in work {
+            let participants = participants.clone();
+            let prepare = Message::Prepare {
+                txn,
+                participants,
+                work,
+            };
+            fx.send(node, prepare);
+        }
+        fx.arm(Timer::Votes(txn), config.vote_ticks.clone());
+        let open = Open {
+            request,
+            stage: Stage::Voting(participants.iter().copied().collect()),
+            participants,
+        };
+        self.coordinator.open.insert(txn, open);
+        self.coordinator.requests.insert(request, txn);
+    }
+
+    /// A caller asks for what it has asked before.
+    fn repeated(&mut self, config: &Config, request: RequestId, txn: TxnId, fx: &mut Fx<W>) {
+        fx.output(Output::Begun { request, txn });
+        let outcome = self.coordinator.outcome(config, txn);
+        if outcome != Outcome::Unknown {
+            fx.output(Output::Finished {
+                request,
+                txn,
+                outcome,
+            });
+        }
+    }
+
+    pub(crate) fn ask(&self, config: &Config, request: RequestId, txn: TxnId, fx: &mut Fx<W>) {
+        let outcome = self.coordinator.outcome(config, txn);
+        fx.output(Output::Finished {
+            request,
+            txn,
+            outcome,
+        });
+    }
+
+    pub(crate) fn on_voted(
+        &mut self,
+        config: &Config,
+        from: NodeId,
+        txn: TxnId,
+        vote: Vote,
+        fx: &mut Fx<W>,
+    ) {
+        if txn.coordinator != config.id || !self.coordinator.was_begun(txn) {
+            return;
+        }
+        let Some(open) = self.coordinator.open.get_mut(&txn) else {
+            // Presumed abort: what is committed is known until the voter has acknowledged it.
+            if vote == Vote::Yes {
+                let decision = Decision::Abort;
+                fx.send(from, Message::Decided { txn, decision });
+            }
+            return;
+        };
+        match &mut open.stage {
+            Stage::Voting(missing) if open.participants.contains(&from) => match vote {
+                Vote::No => self.abort(txn, Reason::Refused(from), fx),
+                Vote::Yes => {
+                    missing.remove(&from);
+                    if missing.is_empty() {
+                        self.commit(txn, fx);
+                    }
+                }
+            },
+            Stage::Committed(_) if open.participants.contains(&from) => {
+                let decision = Decision::Commit;
+                fx.send(from, Message::Decided { txn, decision });
+            }
+            _ => {}
+        }
+    }
+
+    /// All have voted yes.
+    fn commit(&mut self, txn: TxnId, fx: &mut Fx<W>) {
+        let Some(open) = self.coordinator.open.get_mut(&txn) else {
+            return;
+        };
+        open.stage = Stage::Committed(open.participants.iter().copied().collect());
+        fx.disarm(Timer::Votes(txn));
+        // The caller, and anybody else, is told once it is durable.
+        fx.persist(Record::Committed {
+            txn,
+            request: open.request,
+            participants: open.participants.clone(),
+        });
+        fx.output(Output::Finished {
+            request: open.request,
+            txn,
+            outcome: Outcome::Committed,
+        });
+        let decision = Decision::Commit;
+        for node in &open.participants {
+            fx.send(*node, Message::Decided { txn, decision });
+        }
+    }
+
+    /// Aborts a transaction that not all have voted yes on. No record says so: what is not known to be
+    /// committed is presumed to be aborted.
+    fn abort(&mut self, txn: TxnId, reason: Reason, fx: &mut Fx<W>) {
+        let Some(open) = self.coordinator.open.remove(&txn) else {
+            return;
+        };
+        self.coordinator.requests.remove(&open.request);
+        fx.disarm(Timer::Votes(txn));
+        fx.output(Output::Finished {
+            request: open.request,
+            txn,
+            outcome: Outcome::Aborted(reason),
+        });
+        let decision = Decision::Abort;
+        let told = open.participants.into_iter();
+        for node in told.filter(|node| reason != Reason::Refused(*node)) {
+            fx.send(node, Message::Decided { txn, decision });
+        }
+    }
+
+    pub(crate) fn on_votes_timeout(&mut self, txn: TxnId, fx: &mut Fx<W>) {
+        let open = self.coordinator.open.get(&txn);
+        if open.is_some_and(|open| matches!(open.stage, Stage::Voting(_))) {
+            self.abort(txn, Reason::TimedOut, fx);
+        }
+    }
+
+    pub(crate) fn on_acknowledged(
+        &mut self,
+        config: &Config,
+        from: NodeId,
+        txn: TxnId,
+        fx: &mut Fx<W>,
+    ) {
+        if txn.coordinator != config.id || !self.coordinator.was_begun(txn) {
+            return;
+        }
+        let Some(open) = self.coordinator.open.get_mut(&txn) else {
+            // It has ended: the participant has not heard so.
+            return fx.send(from, Message::Forget { txn });
+        };
+        let Stage::Committed(missing) = &mut open.stage else {
+            return;
+        };
+        missing.remove(&from);
+        if !missing.is_empty() {
+            return;
+        }
+        let participants = std::mem::take(&mut open.participants);
+        let forgets = self.coordinator.end(txn, config.remembered);
+        fx.persist(Record::Ended { txn, forgets });
+        // Once it is durable: who has forgotten does not acknowledge a second time.
+        for node in participants {
+            fx.send(node, Message::Forget { txn });
+        }
+    }
+}
