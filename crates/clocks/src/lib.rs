@@ -12,6 +12,8 @@
 //! | [`VectorClock`] | exactly whether one happens before the other | a count for each process |
 //! | [`DottedVersion`] | the same of two writes of a store, however many clients it has | a count for each replica |
 //!
+//! [`offset`] is about physical clocks: how far this machine's is off, from what time servers say.
+//!
 //! # Numbers from outside
 //!
 //! A clock that learns from messages is as good as the messages. What nobody reaches by counting
@@ -25,6 +27,7 @@ mod causality;
 mod dotted;
 mod hybrid;
 mod lamport;
+pub mod offset;
 mod vector;
 
 pub use causality::Causality;
