@@ -5,22 +5,32 @@
 //! when even so nobody could tell in time, or any more, whether it was applied. It is never applied again
 //! in silence.
 //!
-//! `members.rs` is the way to the members, one attempt after another; `sessions.rs` the pool of sessions.
+//! `quorate-client` is the way to the members, one attempt after another; `sessions.rs` the pool of sessions.
 
-mod members;
 mod sessions;
 
+use crate::proto::kv_client::KvClient;
 use crate::state::{Command, Expected, Item};
 use crate::wire::{self, Invalid};
 use crate::{MESSAGE_BYTES_MAX, proto};
 use bytes::Bytes;
-use members::{Failed, Members, Stub};
+use quorate_client::{Failed, Members, silence, words};
 use sessions::Sessions;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
+use tonic::transport::Channel;
 use tonic::{Code, Response, Status, Streaming};
+
+pub use quorate_client::{ClientError, Tried};
+
+type Stub = KvClient<Channel>;
+
+fn stub(channel: Channel) -> Stub {
+    KvClient::new(channel)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
 
 /// How patient a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,69 +49,6 @@ impl Default for ClientOptions {
             timeout: Duration::from_secs(10),
             attempt_timeout: Duration::from_secs(2),
             concurrent_writes: 1024,
-        }
-    }
-}
-
-/// A member that was asked, and what it said last.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tried {
-    /// Its address.
-    pub endpoint: String,
-    /// What it said, or why nothing was heard of it.
-    pub answer: String,
-}
-
-impl fmt::Display for Tried {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.endpoint, self.answer)
-    }
-}
-
-/// Why an operation came to no result.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ClientError {
-    /// An endpoint that is no `host:port`, or none at all.
-    #[error("{endpoint:?} is not an address like host:port: {reason}")]
-    Endpoint {
-        /// As it was given.
-        endpoint: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The request cannot be carried out by anybody. Nothing happened.
-    #[error("invalid request: {0}")]
-    Invalid(String),
-    /// No leader could be reached in time. Nothing happened.
-    #[error("no leader could be reached ({})", list(.tried))]
-    Unavailable {
-        /// Who was asked, and what they said.
-        tried: Vec<Tried>,
-    },
-    /// A write was sent, and it could not be learnt whether it is applied: it was, it will be, or it
-    /// never will.
-    #[error("the write may or may not take effect ({})", list(.tried))]
-    Unknown {
-        /// Who was asked, and what they said.
-        tried: Vec<Tried>,
-    },
-    /// A watch has missed changes because its receiver was too slow.
-    #[error("{0}")]
-    Lagged(String),
-    /// A watch has ended with its member.
-    #[error("the watch has ended: {0}")]
-    Ended(String),
-    /// A member says what no member should.
-    #[error("unexpected answer: {0}")]
-    Unexpected(String),
-}
-
-fn list(tried: &[Tried]) -> String {
-    match tried {
-        [] => "nobody was asked".to_owned(),
-        tried => {
-            let tried: Vec<_> = tried.iter().map(Tried::to_string).collect();
-            tried.join("; ")
         }
     }
 }
@@ -157,7 +104,7 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     options: ClientOptions,
-    members: Members,
+    members: Members<Stub>,
     sessions: Sessions,
 }
 
@@ -172,7 +119,7 @@ impl Client {
         endpoints: impl IntoIterator<Item = E>,
         options: ClientOptions,
     ) -> Result<Self, ClientError> {
-        let members = Members::new(endpoints.into_iter().map(Into::into))?;
+        let members = Members::new(endpoints, stub)?;
         let sessions = Sessions::new(options.concurrent_writes);
         Ok(Client(Arc::new(Inner {
             options,
@@ -318,8 +265,8 @@ impl Client {
         for (address, mut stub) in self.0.members.all() {
             let answer = match timeout(patience, stub.status(proto::StatusRequest {})).await {
                 Ok(Ok(status)) => Ok(status.into_inner()),
-                Ok(Err(status)) => Err(members::words(&status)),
-                Err(_) => Err(members::silence(patience)),
+                Ok(Err(status)) => Err(words(&status)),
+                Err(_) => Err(silence(patience)),
             };
             statuses.push((address, answer));
         }
@@ -412,7 +359,7 @@ impl Watch {
             Err(status) if status.code() == Code::DataLoss => {
                 Err(ClientError::Lagged(status.message().to_owned()))
             }
-            Err(status) => Err(ClientError::Ended(members::words(&status))),
+            Err(status) => Err(ClientError::Ended(words(&status))),
         }
     }
 }

@@ -30,9 +30,6 @@ pub mod proto {
     tonic::include_proto!("quorate.kv.v1");
 }
 
-/// The metadata that tells where the leader is.
-pub(crate) const LEADER: &str = "quorate-leader";
-
 /// The longest message of the service in either direction: a range at its limit, the last item of which
 /// may be as long as an item can be.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 4 << 20;

@@ -3,12 +3,12 @@
 use crate::proto::kv_server::{Kv, KvServer};
 use crate::state::{Command, Map, Query, Response as Answer};
 use crate::wire::{Invalid, detach, key};
-use crate::{LEADER, MESSAGE_BYTES_MAX, proto};
+use crate::{MESSAGE_BYTES_MAX, proto};
 use bytes::Bytes;
 use quorate::{Change, Lagged, NodeId, Outcome, Replica, RoleName, SessionId, SubmitError};
+use quorate_client::elsewhere;
 use std::pin::Pin;
 use tokio_stream::{Stream, StreamExt};
-use tonic::metadata::AsciiMetadataValue;
 use tonic::{Code, Request, Response, Status};
 
 /// One member's service. Cheap to clone.
@@ -50,12 +50,7 @@ impl KvService {
             SubmitError::Busy => return Status::resource_exhausted(error.to_string()),
             SubmitError::Unknown => return Status::aborted(error.to_string()),
         };
-        let mut status = Status::unavailable(error.to_string());
-        // An address that is not ASCII cannot be told; the client then asks the others.
-        let hint = AsciiMetadataValue::try_from(leader)
-            .unwrap_or_else(|_| AsciiMetadataValue::from_static(""));
-        status.metadata_mut().insert(LEADER, hint);
-        status
+        elsewhere(error.to_string(), leader)
     }
 }
 

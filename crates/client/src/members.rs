@@ -1,8 +1,6 @@
 //! The way to the members: who leads, and one attempt after another until somebody answers.
 
-use super::{ClientError, MESSAGE_BYTES_MAX, Tried};
-use crate::LEADER;
-use crate::proto::kv_client::KvClient;
+use crate::{ClientError, Failed, LEADER, Tried};
 use parking_lot::Mutex;
 use rand::Rng;
 use std::error::Error;
@@ -27,61 +25,34 @@ const PAUSE_MAX: Duration = Duration::from_millis(200);
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
-pub(super) type Stub = KvClient<Channel>;
+/// The members that are known, each with the generated client `S` of a service.
+pub struct Members<S>(Mutex<Known<S>>);
 
-/// The members that are known.
-pub(super) struct Members(Mutex<Known>);
-
-struct Known {
-    members: Vec<(String, Stub)>,
+struct Known<S> {
+    members: Vec<(String, S)>,
+    stub: fn(Channel) -> S,
     /// Who is asked next: the leader as long as it is one.
     next: usize,
 }
 
-/// An operation that came to no result.
-#[derive(Debug)]
-pub(super) struct Failed {
-    /// With what a member ended it, unless it was given up.
-    pub(super) code: Option<Code>,
-    /// Whether an attempt may have had an effect, now or later.
-    pub(super) unknown: bool,
-    tried: Vec<Tried>,
-}
-
-impl Failed {
-    /// What to tell of a write.
-    pub(super) fn of_write(self) -> ClientError {
-        match self.unknown {
-            true => ClientError::Unknown { tried: self.tried },
-            false => self.into(),
-        }
-    }
-}
-
-/// What to tell of an operation that may be done again.
-impl From<Failed> for ClientError {
-    fn from(failed: Failed) -> Self {
-        let last = || {
-            let last = failed.tried.last();
-            last.map_or_else(String::new, |tried| tried.answer.clone())
-        };
-        match failed.code {
-            None => ClientError::Unavailable {
-                tried: failed.tried,
-            },
-            Some(Code::InvalidArgument | Code::OutOfRange) => ClientError::Invalid(last()),
-            Some(_) => ClientError::Unexpected(last()),
-        }
-    }
-}
-
-impl Members {
-    pub(super) fn new(endpoints: impl Iterator<Item = String>) -> Result<Self, ClientError> {
+impl<S: Clone> Members<S> {
+    /// The members at `endpoints`, each `host:port`, which are connected to when they are first asked;
+    /// `stub` makes a client of the service. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// If an endpoint is no address, or there is none.
+    pub fn new<E: Into<String>>(
+        endpoints: impl IntoIterator<Item = E>,
+        stub: fn(Channel) -> S,
+    ) -> Result<Self, ClientError> {
         let mut known = Known {
             members: Vec::new(),
+            stub,
             next: 0,
         };
         for endpoint in endpoints {
+            let endpoint = endpoint.into();
             known.index(endpoint.strip_prefix("http://").unwrap_or(&endpoint))?;
         }
         if known.members.is_empty() {
@@ -94,17 +65,21 @@ impl Members {
     }
 
     /// Every member that is known.
-    pub(super) fn all(&self) -> Vec<(String, Stub)> {
+    pub fn all(&self) -> Vec<(String, S)> {
         self.0.lock().members.clone()
     }
 
-    /// Makes `attempt` at the leader, and at whoever may be it, until one succeeds, an answer is final
-    /// or the deadline has passed.
-    pub(super) async fn call<T, F>(
+    /// Makes `attempt` at the member that answered last, and then at others, until one succeeds, an answer
+    /// is final or the deadline has passed. An attempt is given up after `patience`.
+    ///
+    /// # Errors
+    ///
+    /// If nobody answered in time, or what was answered is final.
+    pub async fn call<T, F>(
         &self,
         deadline: Instant,
         patience: Duration,
-        mut attempt: impl FnMut(Stub) -> F,
+        mut attempt: impl FnMut(S) -> F,
     ) -> Result<T, Failed>
     where
         F: Future<Output = Result<Response<T>, Status>>,
@@ -136,7 +111,7 @@ impl Members {
         }
     }
 
-    fn next(&self) -> (String, Stub) {
+    fn next(&self) -> (String, S) {
         let known = self.0.lock();
         let (address, stub) = &known.members[known.next];
         (address.clone(), stub.clone())
@@ -161,7 +136,7 @@ impl Members {
     }
 }
 
-impl Known {
+impl<S> Known<S> {
     /// The index of the member at `address`, which is added if it is new.
     fn index(&mut self, address: &str) -> Result<usize, ClientError> {
         let known = self.members.iter().position(|(known, _)| known == address);
@@ -176,9 +151,7 @@ impl Known {
             return Err(refused(format!("more than {MEMBERS_MAX} members")));
         }
         let endpoint = endpoint(address).map_err(refused)?;
-        let stub = KvClient::new(endpoint.connect_lazy())
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        let stub = (self.stub)(endpoint.connect_lazy());
         self.members.push((address.to_owned(), stub));
         Ok(self.members.len() - 1)
     }
@@ -318,7 +291,7 @@ fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static)
 }
 
 /// What a status says to a person.
-pub(super) fn words(status: &Status) -> String {
+pub fn words(status: &Status) -> String {
     match status.source() {
         Some(cause) => root_cause(cause).to_string(),
         None => status.message().to_owned(),
@@ -326,7 +299,7 @@ pub(super) fn words(status: &Status) -> String {
 }
 
 /// What the lack of an answer says to a person.
-pub(super) fn silence(patience: Duration) -> String {
+pub fn silence(patience: Duration) -> String {
     format!("no answer within {patience:?}")
 }
 

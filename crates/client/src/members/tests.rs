@@ -2,12 +2,17 @@
 
 use super::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tonic::Request;
+use tonic::client::Grpc;
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::MetadataMap;
+use tonic_prost::ProstCodec;
 
 const SOON: Duration = Duration::from_millis(50);
 
-fn members(endpoints: &[&str]) -> Members {
-    Members::new(endpoints.iter().map(|&endpoint| endpoint.to_owned())).unwrap()
+/// Members of a service without methods.
+fn members(endpoints: &[&str]) -> Members<Grpc<Channel>> {
+    Members::new(endpoints.iter().copied(), Grpc::new).unwrap()
 }
 
 fn not_leading(leader: &'static str) -> Status {
@@ -18,7 +23,7 @@ fn not_leading(leader: &'static str) -> Status {
 
 /// Calls with scripted answers; returns the result and who was to be asked next at every attempt.
 async fn call(
-    members: &Members,
+    members: &Members<Grpc<Channel>>,
     deadline: Duration,
     answers: Vec<Result<u8, Status>>,
 ) -> (Result<u8, Failed>, Vec<String>) {
@@ -120,7 +125,10 @@ async fn what_could_not_even_connect_had_no_effect() {
     let members = members(&[&address]);
     let deadline = Instant::now() + SOON;
     let result = members.call(deadline, SOON, |mut stub| async move {
-        stub.status(crate::proto::StatusRequest {}).await
+        let path = PathAndQuery::from_static("/Nobody/Nothing");
+        stub.ready().await.expect("a channel that connects late");
+        stub.unary(Request::new(()), path, ProstCodec::<(), ()>::default())
+            .await
     });
     let failed = result.await.unwrap_err();
     assert!(!failed.unknown);
@@ -135,11 +143,11 @@ async fn addresses_are_checked() {
         ("host:1/path", "an address has no path"),
         ("https://host:1", ""),
     ] {
-        let refused = Members::new([endpoint.to_owned()].into_iter()).err();
+        let refused = Members::new([endpoint], Grpc::new).err();
         let Some(ClientError::Endpoint { reason: given, .. }) = refused else {
             panic!("{endpoint:?} was accepted: {refused:?}");
         };
         assert!(given.contains(reason), "{endpoint:?}: {given}");
     }
-    assert!(Members::new(std::iter::empty()).is_err());
+    assert!(Members::new([""; 0], Grpc::new).is_err());
 }
