@@ -3,7 +3,13 @@
 use std::error::Error;
 
 /// The files of the wire format, relative to `proto/`.
-const FILES: &[&str] = &["commit.proto", "paxos.proto", "peer.proto", "raft.proto"];
+const FILES: &[&str] = &[
+    "broadcast.proto",
+    "commit.proto",
+    "paxos.proto",
+    "peer.proto",
+    "raft.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");

@@ -33,6 +33,7 @@
 //! of a message falls as the load rises. Payloads are never copied between the buffer that was
 //! received and the callback: they are slices of it.
 
+mod broadcast;
 mod commit;
 mod config;
 mod dial;
