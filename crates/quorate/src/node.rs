@@ -228,6 +228,14 @@ impl Node {
         &self.0.options
     }
 
+    /// The record log that all groups share, for records of an application's own under groups that no
+    /// machine uses. A batch is durable only with all that were appended before it, of whichever group: what
+    /// is appended before a machine is told of it is durable before the machine's promise leaves, by the
+    /// same sync.
+    pub fn log(&self) -> &RecordLog {
+        &self.0.log
+    }
+
     /// The node's connections, for their counters.
     pub fn transport(&self) -> &Transport {
         &self.0.transport
