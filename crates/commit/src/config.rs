@@ -1,6 +1,7 @@
 //! What does not change while a node runs.
 
 use quorate_machine::{NodeId, Ticks};
+use quorate_paxos as paxos;
 
 /// The configuration of one node; all but `id` must be the same on every member.
 #[derive(Clone, Debug)]
@@ -13,6 +14,9 @@ pub struct Config {
     pub vote_ticks: Ticks,
     /// After how long a participant that waits for somebody asks again.
     pub inquiry_ticks: Ticks,
+    /// How long an uncertain participant waits before it has a non-blocking transaction aborted; longer than a
+    /// coordinator takes.
+    pub takeover_ticks: Ticks,
     /// Transactions that may be open at this coordinator; more are refused as busy.
     pub max_coordinated: usize,
     /// Transactions in which this node may take part at a time; in more it votes no.
@@ -22,6 +26,8 @@ pub struct Config {
     /// How many committed transactions a coordinator still knows when all is done, to answer callers that ask
     /// or repeat their request.
     pub remembered: usize,
+    /// The consensus that decides what is not to block.
+    pub consensus: paxos::Config,
 }
 
 impl Config {
@@ -32,9 +38,11 @@ impl Config {
         members.dedup();
         Config {
             id,
+            consensus: paxos::Config::new(id, members.iter().copied()),
             members,
             vote_ticks: 200..=300,
             inquiry_ticks: 50..=150,
+            takeover_ticks: 400..=600,
             max_coordinated: 16 * 1024,
             max_joined: 64 * 1024,
             max_participants: 64,

@@ -2,7 +2,7 @@
 
 use crate::durable::Committed;
 use crate::{
-    Commit, Config, Decision, Durable, Message, Outcome, Output, Reason, Record, Rejection,
+    Commit, Config, Decision, Durable, Message, Mode, Outcome, Output, Reason, Record, Rejection,
     RequestId, Timer, TxnId, Vote, Work,
 };
 use quorate_machine::{Effects, NodeId};
@@ -25,6 +25,8 @@ pub struct Coordinator {
 /// An open transaction at its coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Open {
+    /// Where it is decided.
+    pub mode: Mode,
     /// The caller's name for it.
     pub request: RequestId,
     /// Who takes part, ascending.
@@ -38,6 +40,8 @@ pub struct Open {
 pub enum Stage {
     /// These have not voted.
     Voting(BTreeSet<NodeId>),
+    /// All have voted yes, and it is proposed to commit it.
+    Proposed,
     /// It is committed, and these have not acknowledged it.
     Committed(BTreeSet<NodeId>),
 }
@@ -46,13 +50,18 @@ impl Coordinator {
     pub(crate) fn recovered(durable: &Durable) -> Self {
         let open = durable.committed.iter().map(|(txn, committed)| {
             let Committed {
+                mode,
                 request,
                 participants,
             } = committed.clone();
-            let stage = Stage::Committed(participants.iter().copied().collect());
+            let stage = match mode {
+                Mode::Blocking => Stage::Committed(participants.iter().copied().collect()),
+                Mode::NonBlocking => Stage::Proposed,
+            };
             (
                 *txn,
                 Open {
+                    mode,
                     request,
                     participants,
                     stage,
@@ -109,7 +118,7 @@ impl Coordinator {
             return Outcome::Unknown;
         }
         match self.open.get(&txn).map(|open| &open.stage) {
-            Some(Stage::Voting(_)) => Outcome::Unknown,
+            Some(Stage::Voting(_) | Stage::Proposed) => Outcome::Unknown,
             Some(Stage::Committed(_)) => Outcome::Committed,
             None if self.ended.contains_key(&txn) => Outcome::Committed,
             // Committed and forgotten, or aborted before that: no record says.
@@ -135,6 +144,16 @@ impl Coordinator {
         Some((txn, record))
     }
 
+    /// Below this, none of its transactions is open.
+    fn earliest(&self, id: NodeId) -> TxnId {
+        let next = TxnId {
+            coordinator: id,
+            epoch: self.epoch.saturating_add(u64::from(self.begun == 0)),
+            number: self.begun.saturating_add(1),
+        };
+        self.open.keys().next().copied().unwrap_or(next)
+    }
+
     /// Takes a committed transaction from the open to the ended ones; which one is forgotten for it.
     fn end(&mut self, txn: TxnId, remembered: usize) -> Option<TxnId> {
         let open = self.open.remove(&txn)?;
@@ -156,6 +175,7 @@ impl<W: Work> Commit<W> {
         &mut self,
         config: &Config,
         request: RequestId,
+        mode: Mode,
         mut work: Vec<(NodeId, W)>,
         fx: &mut Fx<W>,
     ) {
@@ -187,6 +207,7 @@ impl<W: Work> Commit<W> {
             let participants = participants.clone();
             let prepare = Message::Prepare {
                 txn,
+                mode,
                 participants,
                 work,
             };
@@ -194,6 +215,7 @@ impl<W: Work> Commit<W> {
         }
         fx.arm(Timer::Votes(txn), config.vote_ticks.clone());
         let open = Open {
+            mode,
             request,
             stage: Stage::Voting(participants.iter().copied().collect()),
             participants,
@@ -249,7 +271,7 @@ impl<W: Work> Commit<W> {
                 Vote::Yes => {
                     missing.remove(&from);
                     if missing.is_empty() {
-                        self.commit(txn, fx);
+                        self.commit(config, txn, fx);
                     }
                 }
             },
@@ -262,30 +284,89 @@ impl<W: Work> Commit<W> {
     }
 
     /// All have voted yes.
-    fn commit(&mut self, txn: TxnId, fx: &mut Fx<W>) {
+    fn commit(&mut self, config: &Config, txn: TxnId, fx: &mut Fx<W>) {
+        let Some(open) = self.coordinator.open.get_mut(&txn) else {
+            return;
+        };
+        // The caller, and anybody else, is told once it is durable. A proposal leaves no earlier, either: from
+        // then on this node may not forget the transaction before everybody has it.
+        fx.persist(Record::Committed {
+            txn,
+            mode: open.mode,
+            request: open.request,
+            participants: open.participants.clone(),
+        });
+        match open.mode {
+            Mode::Blocking => {
+                fx.disarm(Timer::Votes(txn));
+                self.committed(txn, fx);
+                self.announce(txn, fx);
+            }
+            Mode::NonBlocking => {
+                open.stage = Stage::Proposed;
+                self.propose_again(config, txn, fx);
+            }
+        }
+    }
+
+    fn propose_again(&mut self, config: &Config, txn: TxnId, fx: &mut Fx<W>) {
+        // The consensus sees to itself, unless it had no room for this one.
+        fx.arm(Timer::Votes(txn), config.vote_ticks.clone());
+        self.propose(config, txn, Decision::Commit, fx);
+    }
+
+    /// Consensus has decided.
+    pub(crate) fn on_learned(&mut self, txn: TxnId, decision: Decision, fx: &mut Fx<W>) {
+        let open = self.coordinator.open.get(&txn);
+        let Some(Stage::Proposed) = open.map(|open| &open.stage) else {
+            return;
+        };
+        match decision {
+            // The consensus tells the participants.
+            Decision::Commit => {
+                fx.disarm(Timer::Votes(txn));
+                self.committed(txn, fx);
+            }
+            Decision::Abort => {
+                fx.persist(Record::Abandoned(txn));
+                self.abort(txn, Reason::Overtaken, fx);
+            }
+        }
+    }
+
+    /// Goes on where the disk says that this node was.
+    pub(crate) fn resume_proposals(&mut self, config: &Config, fx: &mut Fx<W>) {
+        let open = self.coordinator.open.iter();
+        let proposed = open.filter(|(_, open)| open.stage == Stage::Proposed);
+        let proposed: Vec<TxnId> = proposed.map(|(txn, _)| *txn).collect();
+        for txn in proposed {
+            self.propose_again(config, txn, fx);
+        }
+    }
+
+    /// From now on a transaction is known to be committed.
+    fn committed(&mut self, txn: TxnId, fx: &mut Fx<W>) {
         let Some(open) = self.coordinator.open.get_mut(&txn) else {
             return;
         };
         open.stage = Stage::Committed(open.participants.iter().copied().collect());
-        fx.disarm(Timer::Votes(txn));
-        // The caller, and anybody else, is told once it is durable.
-        fx.persist(Record::Committed {
-            txn,
-            request: open.request,
-            participants: open.participants.clone(),
-        });
         fx.output(Output::Finished {
             request: open.request,
             txn,
             outcome: Outcome::Committed,
         });
+    }
+
+    /// Tells the participants of a committed transaction.
+    fn announce(&self, txn: TxnId, fx: &mut Fx<W>) {
         let decision = Decision::Commit;
-        for node in &open.participants {
+        let open = self.coordinator.open.get(&txn);
+        for node in open.into_iter().flat_map(|open| &open.participants) {
             fx.send(*node, Message::Decided { txn, decision });
         }
     }
 
-    /// Aborts a transaction that not all have voted yes on. No record says so: what is not known to be
+    /// Aborts a transaction that cannot be committed any more. No record says so: what is not known to be
     /// committed is presumed to be aborted.
     fn abort(&mut self, txn: TxnId, reason: Reason, fx: &mut Fx<W>) {
         let Some(open) = self.coordinator.open.remove(&txn) else {
@@ -305,10 +386,11 @@ impl<W: Work> Commit<W> {
         }
     }
 
-    pub(crate) fn on_votes_timeout(&mut self, txn: TxnId, fx: &mut Fx<W>) {
-        let open = self.coordinator.open.get(&txn);
-        if open.is_some_and(|open| matches!(open.stage, Stage::Voting(_))) {
-            self.abort(txn, Reason::TimedOut, fx);
+    pub(crate) fn on_votes_timeout(&mut self, config: &Config, txn: TxnId, fx: &mut Fx<W>) {
+        match self.coordinator.stage(txn) {
+            Some(Stage::Voting(_)) => self.abort(txn, Reason::TimedOut, fx),
+            Some(Stage::Proposed) => self.propose_again(config, txn, fx),
+            Some(Stage::Committed(_)) | None => {}
         }
     }
 
@@ -333,12 +415,18 @@ impl<W: Work> Commit<W> {
         if !missing.is_empty() {
             return;
         }
-        let participants = std::mem::take(&mut open.participants);
+        let (mode, participants) = (open.mode, std::mem::take(&mut open.participants));
         let forgets = self.coordinator.end(txn, config.remembered);
         fx.persist(Record::Ended { txn, forgets });
         // Once it is durable: who has forgotten does not acknowledge a second time.
         for node in participants {
             fx.send(node, Message::Forget { txn });
+        }
+        if mode == Mode::NonBlocking {
+            let below = self.coordinator.earliest(config.id);
+            for node in &config.members {
+                fx.send(*node, Message::Release { below });
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What the disk holds.
 
-use crate::{Decision, RequestId, TxnId};
-use quorate_machine::NodeId;
+use crate::{Decision, Mode, RequestId, TxnId};
+use quorate_machine::{Machine, NodeId};
+use quorate_paxos as paxos;
 use std::collections::BTreeMap;
 
 /// One durable write.
@@ -9,10 +10,13 @@ use std::collections::BTreeMap;
 pub enum Record {
     /// As a coordinator: this life has this epoch.
     Epoch(u64),
-    /// As a coordinator: committed. This is the moment at which a transaction commits.
+    /// As a coordinator: committed. This is the moment at which a transaction commits, unless consensus
+    /// decides it; then it is about to be proposed.
     Committed {
         /// The transaction.
         txn: TxnId,
+        /// Where it is decided.
+        mode: Mode,
         /// The caller's name for it.
         request: RequestId,
         /// Who must acknowledge.
@@ -25,10 +29,14 @@ pub enum Record {
         /// The ended transaction that is forgotten to make room, possibly this one.
         forgets: Option<TxnId>,
     },
+    /// As a coordinator: consensus has decided to abort it.
+    Abandoned(TxnId),
     /// As a participant: voted yes.
     Voted {
         /// The transaction.
         txn: TxnId,
+        /// Where it is decided.
+        mode: Mode,
         /// All who take part.
         participants: Vec<NodeId>,
     },
@@ -44,6 +52,8 @@ pub enum Record {
     },
     /// As a participant: done, and nobody will ask.
     Forgotten(TxnId),
+    /// As a member: one of the consensus's own.
+    Consensus(paxos::Record<TxnId, Decision>),
 }
 
 /// What a crash leaves.
@@ -63,11 +73,15 @@ pub struct Durable {
     /// Of each coordinator, the latest transaction that this node has voted yes on or refused for good. It
     /// never goes back.
     pub latest: BTreeMap<NodeId, TxnId>,
+    /// What this member knows of the consensus on the transactions of each coordinator.
+    pub consensus: BTreeMap<NodeId, paxos::Durable<TxnId, Decision>>,
 }
 
-/// A committed transaction at its coordinator.
+/// A transaction at its coordinator that is committed, or, if consensus decides it, may be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Committed {
+    /// Where it is decided.
+    pub mode: Mode,
     /// The caller's name for it.
     pub request: RequestId,
     /// Who must acknowledge.
@@ -77,6 +91,8 @@ pub struct Committed {
 /// A transaction at a participant that has voted yes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Joined {
+    /// Where it is decided.
+    pub mode: Mode,
     /// All who take part.
     pub participants: Vec<NodeId>,
     /// What was decided, if it is known.
@@ -89,10 +105,12 @@ impl Durable {
             Record::Epoch(epoch) => self.epoch = *epoch,
             Record::Committed {
                 txn,
+                mode,
                 request,
                 participants,
             } => {
                 let committed = Committed {
+                    mode: *mode,
                     request: *request,
                     participants: participants.clone(),
                 };
@@ -107,8 +125,16 @@ impl Durable {
                     self.forgotten = self.forgotten.max(Some(*forgotten));
                 }
             }
-            Record::Voted { txn, participants } => {
+            Record::Abandoned(txn) => {
+                self.committed.remove(txn);
+            }
+            Record::Voted {
+                txn,
+                mode,
+                participants,
+            } => {
                 let joined = Joined {
+                    mode: *mode,
                     participants: participants.clone(),
                     decision: None,
                 };
@@ -123,6 +149,10 @@ impl Durable {
             }
             Record::Forgotten(txn) => {
                 self.votes.remove(txn);
+            }
+            Record::Consensus(record) => {
+                let durable = self.consensus.entry(coordinator(record)).or_default();
+                Consensus::apply(durable, record);
             }
         }
     }
@@ -146,6 +176,20 @@ impl Durable {
             None => self.is_settled(txn),
         }
     }
+}
+
+/// The consensus on the transactions of one coordinator.
+pub(crate) type Consensus = paxos::Paxos<TxnId, Decision>;
+
+/// Whose transactions a record is about.
+fn coordinator(record: &paxos::Record<TxnId, Decision>) -> NodeId {
+    let key = match record {
+        paxos::Record::Promised { key, .. }
+        | paxos::Record::Accepted { key, .. }
+        | paxos::Record::Decided { key, .. } => key,
+        paxos::Record::Released { below } => below,
+    };
+    key.coordinator
 }
 
 /// Remembers that nothing up to `txn` of its coordinator is voted on any more.

@@ -66,6 +66,16 @@ pub enum Decision {
     Abort,
 }
 
+/// Where a transaction is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Mode {
+    /// On the coordinator's disk: two rounds of messages and two syncs, and participants that may have to wait
+    /// for the coordinator to come back.
+    Blocking,
+    /// By consensus of the members: as long as a majority of them is up, nobody waits for anybody in particular.
+    NonBlocking,
+}
+
 /// What a caller is told of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -84,6 +94,8 @@ pub enum Reason {
     Refused(NodeId),
     /// Not every participant voted in time.
     TimedOut,
+    /// A participant lost patience with the coordinator, which then could not commit any more.
+    Overtaken,
     /// Its coordinator crashed before it had decided, or what else it was has been forgotten.
     Presumed,
 }

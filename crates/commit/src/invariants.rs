@@ -3,8 +3,9 @@
 //! The names AC1 to AC5 are those of Bernstein, Hadzilacos and Goodman, section 7.3, and of `specs/commit`. The
 //! model checker and the simulator evaluate these; debug builds evaluate [`node`] after every step.
 
-use crate::{Commit, Decision, Durable, Phase, Stage, TxnId, Vote, Work};
+use crate::{Commit, Decision, Durable, Mode, Phase, Stage, TxnId, Vote, Work};
 use quorate_machine::NodeId;
+use quorate_paxos as paxos;
 use std::collections::BTreeMap;
 
 /// What must hold of one node by itself.
@@ -18,7 +19,9 @@ pub fn node<W: Work>(commit: &Commit<W>) -> Result<(), &'static str> {
         if coordinator.ended().contains_key(&txn) {
             return Err("what is open has not ended");
         }
-        let (Stage::Voting(missing) | Stage::Committed(missing)) = &open.stage;
+        let (Stage::Voting(missing) | Stage::Committed(missing)) = &open.stage else {
+            continue;
+        };
         if missing.is_empty() || missing.iter().any(|node| !open.participants.contains(node)) {
             return Err("an open transaction waits for some of its participants");
         }
@@ -82,22 +85,21 @@ pub fn step<W: Work>(before: &Commit<W>, after: &Commit<W>) -> Result<(), &'stat
     Ok(())
 }
 
-/// AC1 on disks: no two participants have decided differently, nor one otherwise than the coordinator.
+/// AC1 on disks: no two participants have decided differently, nor one otherwise than the coordinator or consensus.
 pub fn agreement<'a>(disks: impl IntoIterator<Item = &'a Durable>) -> bool {
     let mut decided = BTreeMap::new();
     disks.into_iter().all(|disk| {
         let votes = disk.votes.iter();
         let votes = votes.filter_map(|(txn, joined)| Some((*txn, joined.decision?)));
-        let committed = disk.committed.keys().chain(disk.ended.keys());
-        let mut all = votes.chain(committed.map(|txn| (*txn, Decision::Commit)));
+        let blocking = disk.committed.iter();
+        let blocking = blocking.filter(|(_, committed)| committed.mode == Mode::Blocking);
+        let committed = blocking.map(|(txn, _)| txn).chain(disk.ended.keys());
+        let committed = committed.map(|txn| (*txn, Decision::Commit));
+        let agreed = disk.consensus.values().flat_map(|part| &part.instances);
+        let agreed = agreed.filter_map(|(txn, one)| Some((*txn, *one.decided()?)));
+        let mut all = votes.chain(committed).chain(agreed);
         all.all(|(txn, decision)| *decided.entry(txn).or_insert(decision) == decision)
     })
-}
-
-/// A committed transaction is known at every participant until it has ended: each has voted yes on its disk and
-/// not forgotten it.
-pub fn is_held(txn: TxnId, participant: &Durable) -> bool {
-    participant.votes.contains_key(&txn)
 }
 
 /// Whether memory says what the disk says, for a node all of whose records are durable.
@@ -105,26 +107,31 @@ pub fn memory_is_disk<W: Work>(commit: &Commit<W>, disk: &Durable) -> bool {
     let coordinator = commit.coordinator();
     let committed = coordinator
         .open()
-        .filter(|(_, open)| matches!(open.stage, Stage::Committed(_)))
-        .map(|(txn, open)| (txn, open.request, &open.participants));
+        .filter(|(_, open)| !matches!(open.stage, Stage::Voting(_)))
+        .map(|(txn, open)| (txn, open.mode, open.request, &open.participants));
     let recorded = disk.committed.iter();
-    let recorded = recorded.map(|(txn, one)| (*txn, one.request, &one.participants));
+    let recorded = recorded.map(|(txn, one)| (*txn, one.mode, one.request, &one.participants));
     let participant = commit.participant();
-    let voted = participant
-        .joined()
-        .filter_map(|(txn, part)| match part.phase {
-            Phase::Preparing => None,
-            Phase::Uncertain => Some((txn, &part.participants, None)),
-            Phase::Decided { decision, .. } => Some((txn, &part.participants, Some(decision))),
-        });
+    let voted = participant.joined().filter_map(|(txn, part)| {
+        let decision = match part.phase {
+            Phase::Preparing => return None,
+            Phase::Uncertain => None,
+            Phase::Decided { decision, .. } => Some(decision),
+        };
+        Some((txn, part.mode, &part.participants, decision))
+    });
     let votes = disk.votes.iter();
-    let votes = votes.map(|(txn, joined)| (*txn, &joined.participants, joined.decision));
+    let votes = votes.map(|(txn, one)| (*txn, one.mode, &one.participants, one.decision));
+    let known = |part: &paxos::Paxos<_, _>| part.state() != &paxos::Durable::default();
+    let consensus = commit.consensus().filter(|(_, part)| known(part));
+    let consensus = consensus.map(|(node, part)| (node, part.state()));
     committed.eq(recorded)
         && voted.eq(votes)
         && coordinator.epoch() == disk.epoch
         && *coordinator.ended() == disk.ended
         && coordinator.forgotten() == disk.forgotten
         && *participant.latest() == disk.latest
+        && consensus.eq(disk.consensus.iter().map(|(node, known)| (*node, known)))
 }
 
 /// Every vote that a resource gave, and what resources and callers were told: what AC1 to AC3 are said of,

@@ -56,6 +56,25 @@
 //! If the coordinator is down and all other participants are uncertain, these have to wait for it: it may have
 //! committed, or not. No protocol with one place for the decision can do better (Bernstein et al., section 7.4).
 //!
+//! # Non-blocking
+//!
+//! So a transaction can be decided elsewhere ([`Mode::NonBlocking`]): the decision is a write-once value that the
+//! members agree on by consensus ([`quorate_paxos`]), after Gray and Lamport, *Consensus on Transaction Commit*
+//! (2006). Nothing else changes:
+//!
+//! - The coordinator, once all have voted yes, *proposes* to commit. Nobody else ever does.
+//! - A participant that is uncertain for too long proposes to abort.
+//! - What is decided rules, whoever learns it. With a majority of the members up and in touch every participant
+//!   that is up decides, whether the coordinator comes back or not.
+//!
+//! The record by which a coordinator commits is now the one by which it remembers that it has proposed to, durable
+//! before the proposal leaves. So abort is still presumed: a transaction that the coordinator does not know was
+//! never proposed, or has ended. The votes do not go through consensus (as they would in Paxos Commit): it costs
+//! two more rounds and two more syncs than blocking, one after the other, and nothing while participants vote.
+//!
+//! What consensus has decided is kept until no earlier transaction of the same coordinator is open
+//! ([`Message::Release`]): a participant that stays away keeps the decisions after its own from being forgotten.
+//!
 //! # What is assumed of others
 //!
 //! - A resource that has answered [`Command::Prepared`] with yes can commit and can abort, whatever crashes. It takes
@@ -64,6 +83,7 @@
 //! - Members do not lie. What makes no sense is ignored, and nothing panics.
 
 mod config;
+mod consensus;
 mod coordinator;
 mod durable;
 mod id;
@@ -74,11 +94,15 @@ mod participant;
 pub use config::Config;
 pub use coordinator::{Coordinator, Open, Stage};
 pub use durable::{Committed, Durable, Joined, Record};
-pub use id::{Decision, Outcome, Reason, Rejection, RequestId, TxnId, Vote};
+pub use id::{Decision, Mode, Outcome, Reason, Rejection, RequestId, TxnId, Vote};
 pub use message::{Command, Message, Output, Timer, Work};
 pub use participant::{Part, Participant, Phase};
 
+use durable::Consensus;
+use participant::Question;
 use quorate_machine::{Effects, Event, Machine, NodeId};
+use quorate_paxos as paxos;
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 /// One node: a coordinator and a participant. See the [crate's introduction](crate).
@@ -86,6 +110,8 @@ use std::marker::PhantomData;
 pub struct Commit<W> {
     coordinator: Coordinator,
     participant: Participant,
+    /// The consensus on the transactions of each coordinator, as far as any was to be decided.
+    consensus: BTreeMap<NodeId, Consensus>,
     /// Work passes through and is never kept.
     work: PhantomData<fn(W)>,
 }
@@ -114,9 +140,18 @@ impl<W: Work> Commit<W> {
         match message {
             Message::Prepare {
                 txn,
+                mode,
                 participants,
                 work,
-            } => self.on_prepare(config, from, txn, participants, work, fx),
+            } => {
+                let question = Question {
+                    txn,
+                    mode,
+                    participants,
+                    work,
+                };
+                self.on_prepare(config, from, question, fx);
+            }
             Message::Voted { txn, vote } => self.on_voted(config, from, txn, vote, fx),
             Message::Decided { txn, decision } if from == txn.coordinator => {
                 self.on_decided(txn, decision, fx);
@@ -127,8 +162,15 @@ impl<W: Work> Commit<W> {
             Message::Answered { txn, decision } if self.participant.shares(txn, from) => {
                 self.on_decided(txn, decision, fx);
             }
+            Message::Release { below } if from == below.coordinator => {
+                self.on_release(config, below, fx);
+            }
+            Message::Consensus(message) => self.on_consensus(config, from, message, fx),
             // Not theirs to say.
-            Message::Decided { .. } | Message::Forget { .. } | Message::Answered { .. } => {}
+            Message::Decided { .. }
+            | Message::Forget { .. }
+            | Message::Answered { .. }
+            | Message::Release { .. } => {}
         }
     }
 }
@@ -147,33 +189,41 @@ impl<W: Work> Machine for Commit<W> {
     }
 
     fn start(config: &Config, durable: &Durable, fx: &mut Effects<Self>) -> Self {
-        let commit = Commit {
+        let mut commit = Commit {
             coordinator: Coordinator::recovered(durable),
             participant: Participant::recovered(durable),
+            consensus: BTreeMap::new(),
             work: PhantomData,
         };
+        commit.recover_consensus(config, durable, fx);
         commit.resume(config, fx);
+        commit.resume_proposals(config, fx);
         commit
     }
 
     fn step(&mut self, config: &Config, event: Event<Self>, fx: &mut Effects<Self>) {
         match event {
-            Event::Command(Command::Begin { request, work }) => {
-                self.begin(config, request, work, fx);
-            }
+            Event::Command(Command::Begin {
+                request,
+                mode,
+                work,
+            }) => self.begin(config, request, mode, work, fx),
             Event::Command(Command::Ask { request, txn }) => self.ask(config, request, txn, fx),
             Event::Command(Command::Prepared { txn, vote }) => {
                 self.on_prepared(config, txn, vote, fx);
             }
             Event::Command(Command::Done { txn }) => self.on_done(txn, fx),
             Event::Receive { from, message } => self.receive(config, from, message, fx),
-            Event::Timeout(Timer::Votes(txn)) => self.on_votes_timeout(txn, fx),
+            Event::Timeout(Timer::Votes(txn)) => self.on_votes_timeout(config, txn, fx),
             Event::Timeout(Timer::Waiting(txn)) => self.on_waiting(config, txn, fx),
+            Event::Timeout(Timer::Consensus { coordinator, timer }) => {
+                self.on_consensus_timeout(config, coordinator, timer, fx);
+            }
         }
         debug_assert_eq!(invariants::node(self), Ok(()));
     }
 
-    fn backed(_: NodeId, message: &Message<W>, sender: &Durable) -> bool {
+    fn backed(to: NodeId, message: &Message<W>, sender: &Durable) -> bool {
         match message {
             Message::Prepare { txn, .. } => txn.epoch <= sender.epoch,
             // Whoever has voted yes, or sees to it that it never will, remembers.
@@ -196,6 +246,12 @@ impl<W: Work> Machine for Commit<W> {
                 !sender.committed.contains_key(txn) && sender.has_committed(*txn)
             }
             Message::Answered { txn, decision } => sender.has_decided(*txn, *decision),
+            Message::Release { below } => sender.committed.keys().all(|txn| txn >= below),
+            Message::Consensus(message) => {
+                let known = sender.consensus.get(&message.key().coordinator);
+                let none = paxos::Durable::default();
+                Consensus::backed(to, message, known.unwrap_or(&none))
+            }
         }
     }
 }

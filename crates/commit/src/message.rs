@@ -1,7 +1,8 @@
 //! What nodes, callers and resources say to each other.
 
-use crate::{Decision, Outcome, Rejection, RequestId, TxnId, Vote};
+use crate::{Decision, Mode, Outcome, Rejection, RequestId, TxnId, Vote};
 use quorate_machine::{NodeId, Value};
+use quorate_paxos as paxos;
 
 /// What a peer says. `W` is a participant's share of the work.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -10,6 +11,8 @@ pub enum Message<W> {
     Prepare {
         /// The transaction.
         txn: TxnId,
+        /// Where it is decided.
+        mode: Mode,
         /// All who take part, ascending.
         participants: Vec<NodeId>,
         /// What the receiver is to do.
@@ -52,12 +55,22 @@ pub enum Message<W> {
         /// The decision.
         decision: Decision,
     },
+    /// Of the coordinator's transactions that are earlier, none is open: whoever is uncertain of one of them may
+    /// take it for aborted.
+    Release {
+        /// The earliest that may be open.
+        below: TxnId,
+    },
+    /// What the members say to decide a transaction that is not to block.
+    Consensus(paxos::Message<TxnId, Decision>),
 }
 
 impl<W> Message<W> {
     /// The transaction that it is about.
     pub fn txn(&self) -> TxnId {
         match self {
+            Message::Release { below } => *below,
+            Message::Consensus(message) => *message.key(),
             Message::Prepare { txn, .. }
             | Message::Voted { txn, .. }
             | Message::Decided { txn, .. }
@@ -79,6 +92,8 @@ pub enum Command<W> {
     Begin {
         /// The caller's name for it.
         request: RequestId,
+        /// Where it is decided.
+        mode: Mode,
         /// What each participant is to do, in any order.
         work: Vec<(NodeId, W)>,
     },
@@ -153,10 +168,17 @@ pub enum Output<W> {
 /// The timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Timer {
-    /// The coordinator has waited long enough for the votes of a transaction.
+    /// The coordinator has waited long enough: for the votes of a transaction, or for consensus on it.
     Votes(TxnId),
     /// A participant has waited long enough: for a decision, for its resource, or to be allowed to forget.
     Waiting(TxnId),
+    /// The consensus on transactions of a coordinator.
+    Consensus {
+        /// Whose transactions.
+        coordinator: NodeId,
+        /// Its own timer.
+        timer: paxos::Timer,
+    },
 }
 
 /// A share of work: opaque to the protocol.

@@ -1,8 +1,10 @@
 //! The participant's side: votes, waits, asks, and does what was decided.
 
 use crate::durable::raise;
-use crate::{Commit, Config, Decision, Durable, Message, Output, Record, Timer, TxnId, Vote, Work};
-use quorate_machine::{Effects, NodeId};
+use crate::{
+    Commit, Config, Decision, Durable, Message, Mode, Output, Record, Timer, TxnId, Vote, Work,
+};
+use quorate_machine::{Effects, NodeId, Ticks};
 use std::collections::BTreeMap;
 
 /// What a participant holds in memory.
@@ -16,6 +18,8 @@ pub struct Participant {
 /// A transaction in which this node takes part.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Part {
+    /// Where it is decided.
+    pub mode: Mode,
     /// All who do, ascending.
     pub participants: Vec<NodeId>,
     /// How far it is here.
@@ -50,6 +54,7 @@ impl Participant {
             };
             let participants = joined.participants.clone();
             let part = Part {
+                mode: joined.mode,
                 participants,
                 phase,
             };
@@ -96,7 +101,7 @@ impl<W: Work> Commit<W> {
             if let Phase::Decided { decision, .. } = part.phase {
                 instruct(txn, decision, fx);
             }
-            fx.arm(Timer::Waiting(txn), config.inquiry_ticks.clone());
+            fx.arm(Timer::Waiting(txn), part.patience(config));
         }
     }
 
@@ -104,11 +109,15 @@ impl<W: Work> Commit<W> {
         &mut self,
         config: &Config,
         from: NodeId,
-        txn: TxnId,
-        participants: Vec<NodeId>,
-        work: W,
+        question: Question<W>,
         fx: &mut Fx<W>,
     ) {
+        let Question {
+            txn,
+            mode,
+            participants,
+            work,
+        } = question;
         let concerns = from == txn.coordinator
             && config.admits(&participants)
             && participants.contains(&config.id);
@@ -122,6 +131,7 @@ impl<W: Work> Commit<W> {
         }
         let phase = Phase::Preparing;
         let part = Part {
+            mode,
             participants,
             phase,
         };
@@ -142,10 +152,15 @@ impl<W: Work> Commit<W> {
             (Phase::Preparing, Vote::Yes) => {
                 part.phase = Phase::Uncertain;
                 let participants = part.participants.clone();
+                let (mode, patience) = (part.mode, part.patience(config));
                 raise(&mut self.participant.latest, txn);
-                fx.persist(Record::Voted { txn, participants });
+                fx.persist(Record::Voted {
+                    txn,
+                    mode,
+                    participants,
+                });
                 fx.send(txn.coordinator, Message::Voted { txn, vote });
-                fx.arm(Timer::Waiting(txn), config.inquiry_ticks.clone());
+                fx.arm(Timer::Waiting(txn), patience);
             }
             (Phase::Preparing, Vote::No) => {
                 self.participant.joined.remove(&txn);
@@ -156,7 +171,7 @@ impl<W: Work> Commit<W> {
         }
     }
 
-    /// A decision arrives: from the coordinator, or from another participant.
+    /// A decision arrives: from the coordinator, from another participant, or by consensus.
     pub(crate) fn on_decided(&mut self, txn: TxnId, decision: Decision, fx: &mut Fx<W>) {
         let Some(part) = self.participant.joined.get_mut(&txn) else {
             return;
@@ -256,9 +271,15 @@ impl<W: Work> Commit<W> {
             Phase::Uncertain => {
                 let vote = Vote::Yes;
                 fx.send(txn.coordinator, Message::Voted { txn, vote });
-                let others = part.participants.iter();
-                for node in others.filter(|node| ![config.id, txn.coordinator].contains(node)) {
-                    fx.send(*node, Message::Inquire { txn });
+                match part.mode {
+                    Mode::Blocking => {
+                        let asked = part.participants.iter();
+                        let me = [config.id, txn.coordinator];
+                        for node in asked.filter(|node| !me.contains(node)) {
+                            fx.send(*node, Message::Inquire { txn });
+                        }
+                    }
+                    Mode::NonBlocking => self.propose(config, txn, Decision::Abort, fx),
                 }
             }
             Phase::Decided {
@@ -267,8 +288,36 @@ impl<W: Work> Commit<W> {
             } => fx.send(txn.coordinator, Message::Acknowledged { txn }),
             Phase::Decided { decision, .. } => instruct(txn, decision, fx),
         }
-        fx.arm(Timer::Waiting(txn), config.inquiry_ticks.clone());
+        if let Some(part) = self.participant.joined.get(&txn) {
+            fx.arm(Timer::Waiting(txn), part.patience(config));
+        }
     }
+
+    /// A transaction of its coordinator is not open. One that this node is uncertain of is not committed, then:
+    /// that would wait for this node to acknowledge it.
+    pub(crate) fn on_not_open(&mut self, txn: TxnId, fx: &mut Fx<W>) {
+        if self.participant.phase(txn) == Some(Phase::Uncertain) {
+            self.on_decided(txn, Decision::Abort, fx);
+        }
+    }
+}
+
+impl Part {
+    /// For how long this node waits before it asks again, or takes matters in its own hands.
+    fn patience(&self, config: &Config) -> Ticks {
+        match (self.mode, self.phase) {
+            (Mode::NonBlocking, Phase::Uncertain) => config.takeover_ticks.clone(),
+            _ => config.inquiry_ticks.clone(),
+        }
+    }
+}
+
+/// A coordinator's question.
+pub(crate) struct Question<W> {
+    pub(crate) txn: TxnId,
+    pub(crate) mode: Mode,
+    pub(crate) participants: Vec<NodeId>,
+    pub(crate) work: W,
 }
 
 fn instruct<W: Work>(txn: TxnId, decision: Decision, fx: &mut Fx<W>) {

@@ -6,7 +6,9 @@
 use crate::protobuf::{encode, missing, read, write};
 use crate::{Malformed, Wire};
 use bytes::{Bytes, BytesMut};
-use quorate_commit::{Command, Decision, Message, Record, RequestId, Timer, TxnId, Vote, Work};
+use quorate_commit::{
+    Command, Decision, Message, Mode, Record, RequestId, Timer, TxnId, Vote, Work,
+};
 use quorate_machine::NodeId;
 
 /// The generated types.
@@ -54,6 +56,35 @@ fn decision(commit: bool) -> Decision {
     }
 }
 
+fn mode(non_blocking: bool) -> Mode {
+    match non_blocking {
+        true => Mode::NonBlocking,
+        false => Mode::Blocking,
+    }
+}
+
+/// As a key of the consensus.
+impl Wire for TxnId {
+    fn encode(&self, out: &mut BytesMut) {
+        write(&proto::Txn::from(*self), out);
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, Malformed> {
+        Ok(read::<proto::Txn>(bytes)?.into())
+    }
+}
+
+/// As a value of the consensus.
+impl Wire for Decision {
+    fn encode(&self, out: &mut BytesMut) {
+        (*self == Decision::Commit).encode(out);
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, Malformed> {
+        bool::decode(bytes).map(decision)
+    }
+}
+
 fn numbers(nodes: &[NodeId]) -> Vec<u32> {
     nodes.iter().map(|node| node.0).collect()
 }
@@ -67,8 +98,12 @@ impl<W: Wire + Work> Wire for Message<W> {
         use proto::message::Kind;
         let kind = match self {
             Message::Prepare {
-                participants, work, ..
+                mode,
+                participants,
+                work,
+                ..
             } => Kind::Prepare(proto::Prepare {
+                non_blocking: *mode == Mode::NonBlocking,
                 participants: numbers(participants),
                 work: encode(work),
             }),
@@ -78,6 +113,8 @@ impl<W: Wire + Work> Wire for Message<W> {
             Message::Forget { .. } => Kind::Forget(proto::Nothing {}),
             Message::Inquire { .. } => Kind::Inquire(proto::Nothing {}),
             Message::Answered { decision, .. } => Kind::Answered(*decision == Decision::Commit),
+            Message::Release { .. } => Kind::Release(proto::Nothing {}),
+            Message::Consensus(message) => Kind::Consensus(encode(message)),
         };
         let message = proto::Message {
             txn: Some(self.txn().into()),
@@ -94,6 +131,7 @@ impl<W: Wire + Work> Wire for Message<W> {
             match message.kind.ok_or_else(|| missing("a message's kind"))? {
                 Kind::Prepare(prepare) => Message::Prepare {
                     txn,
+                    mode: mode(prepare.non_blocking),
                     participants: nodes(prepare.participants),
                     work: W::decode(prepare.work)?,
                 },
@@ -112,6 +150,14 @@ impl<W: Wire + Work> Wire for Message<W> {
                     txn,
                     decision: decision(commit),
                 },
+                Kind::Release(_) => Message::Release { below: txn },
+                Kind::Consensus(bytes) => {
+                    let message = quorate_paxos::Message::decode(bytes)?;
+                    if *message.key() != txn {
+                        return Err(Malformed::new("consensus on another transaction"));
+                    }
+                    Message::Consensus(message)
+                }
             },
         )
     }
@@ -124,9 +170,11 @@ impl Wire for Record {
             Record::Epoch(epoch) => Kind::Epoch(*epoch),
             Record::Committed {
                 txn,
+                mode,
                 request,
                 participants,
             } => Kind::Committed(proto::Committed {
+                non_blocking: *mode == Mode::NonBlocking,
                 txn: Some((*txn).into()),
                 request: request.0,
                 participants: numbers(participants),
@@ -135,7 +183,12 @@ impl Wire for Record {
                 txn: Some((*txn).into()),
                 forgets: forgets.map(Into::into),
             }),
-            Record::Voted { txn, participants } => Kind::Voted(proto::Voted {
+            Record::Voted {
+                txn,
+                mode,
+                participants,
+            } => Kind::Voted(proto::Voted {
+                non_blocking: *mode == Mode::NonBlocking,
                 txn: Some((*txn).into()),
                 participants: numbers(participants),
             }),
@@ -145,6 +198,8 @@ impl Wire for Record {
                 commit: *decision == Decision::Commit,
             }),
             Record::Forgotten(txn) => Kind::Forgotten((*txn).into()),
+            Record::Abandoned(txn) => Kind::Abandoned((*txn).into()),
+            Record::Consensus(record) => Kind::Consensus(encode(record)),
         };
         write(&proto::Record { kind: Some(kind) }, out);
     }
@@ -157,6 +212,7 @@ impl Wire for Record {
                 Kind::Epoch(epoch) => Record::Epoch(epoch),
                 Kind::Committed(committed) => Record::Committed {
                     txn: transaction(committed.txn)?,
+                    mode: mode(committed.non_blocking),
                     request: RequestId(committed.request),
                     participants: nodes(committed.participants),
                 },
@@ -166,6 +222,7 @@ impl Wire for Record {
                 },
                 Kind::Voted(voted) => Record::Voted {
                     txn: transaction(voted.txn)?,
+                    mode: mode(voted.non_blocking),
                     participants: nodes(voted.participants),
                 },
                 Kind::Refused(txn) => Record::Refused(txn.into()),
@@ -174,6 +231,8 @@ impl Wire for Record {
                     decision: decision(decided.commit),
                 },
                 Kind::Forgotten(txn) => Record::Forgotten(txn.into()),
+                Kind::Abandoned(txn) => Record::Abandoned(txn.into()),
+                Kind::Consensus(bytes) => Record::Consensus(quorate_paxos::Record::decode(bytes)?),
             },
         )
     }
@@ -185,6 +244,10 @@ impl Wire for Timer {
         let kind = match self {
             Timer::Votes(txn) => Kind::Votes((*txn).into()),
             Timer::Waiting(txn) => Kind::Waiting((*txn).into()),
+            Timer::Consensus { coordinator, timer } => Kind::Consensus(proto::Consensus {
+                coordinator: coordinator.0,
+                timer: encode(timer),
+            }),
         };
         write(&proto::Timer { kind: Some(kind) }, out);
     }
@@ -195,6 +258,10 @@ impl Wire for Timer {
         Ok(match timer.kind.ok_or_else(|| missing("a timer's kind"))? {
             Kind::Votes(txn) => Timer::Votes(txn.into()),
             Kind::Waiting(txn) => Timer::Waiting(txn.into()),
+            Kind::Consensus(consensus) => Timer::Consensus {
+                coordinator: NodeId(consensus.coordinator),
+                timer: quorate_paxos::Timer::decode(consensus.timer)?,
+            },
         })
     }
 }
@@ -208,7 +275,12 @@ impl<W: Wire + Work> Wire for Command<W> {
             work: encode(work),
         };
         let kind = match self {
-            Command::Begin { request, work } => Kind::Begin(proto::Begin {
+            Command::Begin {
+                request,
+                mode,
+                work,
+            } => Kind::Begin(proto::Begin {
+                non_blocking: *mode == Mode::NonBlocking,
                 request: request.0,
                 work: work.iter().map(share).collect(),
             }),
@@ -235,6 +307,7 @@ impl<W: Wire + Work> Wire for Command<W> {
                     let work = shares.map(|share| Ok((NodeId(share.node), W::decode(share.work)?)));
                     Command::Begin {
                         request: RequestId(begin.request),
+                        mode: mode(begin.non_blocking),
                         work: work.collect::<Result<_, Malformed>>()?,
                     }
                 }
@@ -281,21 +354,32 @@ mod tests {
         any::<bool>().prop_map(vote)
     }
 
+    fn modes() -> impl Strategy<Value = Mode> {
+        any::<bool>().prop_map(mode)
+    }
+
     fn messages() -> impl Strategy<Value = Message<Bytes>> {
         prop_oneof![
-            (txns(), participants(), works()).prop_map(|(txn, participants, work)| {
-                Message::Prepare {
-                    txn,
-                    participants,
-                    work,
+            (txns(), modes(), participants(), works()).prop_map(
+                |(txn, mode, participants, work)| {
+                    Message::Prepare {
+                        txn,
+                        mode,
+                        participants,
+                        work,
+                    }
                 }
-            }),
+            ),
             (txns(), votes()).prop_map(|(txn, vote)| Message::Voted { txn, vote }),
             (txns(), decisions()).prop_map(|(txn, decision)| Message::Decided { txn, decision }),
             txns().prop_map(|txn| Message::Acknowledged { txn }),
             txns().prop_map(|txn| Message::Forget { txn }),
             txns().prop_map(|txn| Message::Inquire { txn }),
             (txns(), decisions()).prop_map(|(txn, decision)| Message::Answered { txn, decision }),
+            txns().prop_map(|below| Message::Release { below }),
+            (txns(), decisions()).prop_map(|(key, value)| {
+                Message::Consensus(quorate_paxos::Message::Decided { key, value })
+            }),
         ]
     }
 
@@ -303,17 +387,29 @@ mod tests {
         let request = || any::<u64>().prop_map(RequestId);
         prop_oneof![
             any::<u64>().prop_map(Record::Epoch),
-            (txns(), request(), participants()).prop_map(|(txn, request, participants)| {
-                Record::Committed {
+            (txns(), modes(), request(), participants()).prop_map(
+                |(txn, mode, request, participants)| {
+                    Record::Committed {
+                        txn,
+                        mode,
+                        request,
+                        participants,
+                    }
+                }
+            ),
+            (txns(), proptest::option::of(txns()))
+                .prop_map(|(txn, forgets)| Record::Ended { txn, forgets }),
+            (txns(), modes(), participants()).prop_map(|(txn, mode, participants)| {
+                Record::Voted {
                     txn,
-                    request,
+                    mode,
                     participants,
                 }
             }),
-            (txns(), proptest::option::of(txns()))
-                .prop_map(|(txn, forgets)| Record::Ended { txn, forgets }),
-            (txns(), participants())
-                .prop_map(|(txn, participants)| Record::Voted { txn, participants }),
+            txns().prop_map(Record::Abandoned),
+            (txns(), decisions()).prop_map(|(key, value)| {
+                Record::Consensus(quorate_paxos::Record::Decided { key, value })
+            }),
             txns().prop_map(Record::Refused),
             (txns(), decisions()).prop_map(|(txn, decision)| Record::Decided { txn, decision }),
             txns().prop_map(Record::Forgotten),
@@ -324,8 +420,13 @@ mod tests {
         let request = || any::<u64>().prop_map(RequestId);
         let shares = (any::<u32>().prop_map(NodeId), works());
         prop_oneof![
-            (request(), proptest::collection::vec(shares, 0..4))
-                .prop_map(|(request, work)| Command::Begin { request, work }),
+            (request(), modes(), proptest::collection::vec(shares, 0..4)).prop_map(
+                |(request, mode, work)| Command::Begin {
+                    request,
+                    mode,
+                    work,
+                }
+            ),
             (request(), txns()).prop_map(|(request, txn)| Command::Ask { request, txn }),
             (txns(), votes()).prop_map(|(txn, vote)| Command::Prepared { txn, vote }),
             txns().prop_map(|txn| Command::Done { txn }),
@@ -346,7 +447,11 @@ mod tests {
         #[test]
         fn commands_and_timers_come_back(command in commands(), txn in txns()) {
             prop_assert_eq!(Command::decode(encode(&command)), Ok(command));
-            for timer in [Timer::Votes(txn), Timer::Waiting(txn)] {
+            let consensus = Timer::Consensus {
+                coordinator: txn.coordinator,
+                timer: quorate_paxos::Timer::Retry(quorate_paxos::Slot(7)),
+            };
+            for timer in [Timer::Votes(txn), Timer::Waiting(txn), consensus] {
                 prop_assert_eq!(Timer::decode(encode(&timer)), Ok(timer));
             }
         }
