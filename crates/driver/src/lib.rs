@@ -45,6 +45,7 @@
 mod driver;
 mod edge;
 mod event_log;
+mod excerpt;
 mod handle;
 mod replay;
 mod timers;
@@ -54,5 +55,6 @@ mod tests;
 
 pub use edge::{DrivenMachine, Log, LogError, Network};
 pub use event_log::{Fingerprint, Recorder, event_log_node, event_logs};
+pub use excerpt::{around_difference, shortened};
 pub use handle::{Closed, DriverConfig, DriverStats, Handle, StartError, TrySubmitError, spawn};
 pub use replay::{Divergence, Moment, ReplayReport, Replayer, replay};

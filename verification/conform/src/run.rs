@@ -12,7 +12,7 @@ use crate::tlc::Tools;
 use crate::together::Second;
 use crate::windows::Base;
 use crate::{ConformError, Fault};
-use quorate_driver::{Divergence, DrivenMachine};
+use quorate_driver::{Divergence, DrivenMachine, around_difference, shortened};
 use quorate_machine::{Event, NodeId};
 use quorate_raft::{Config, Message, StateMachine};
 use quorate_refinement::abstraction::Abstraction;
@@ -310,8 +310,8 @@ fn finding_of<M: DrivenMachine>(
         ..
     }) = fault
     {
-        finding.event = shortened(&event);
-        let (recorded, replayed) = around_difference(&expected, &got);
+        finding.event = shortened(&event, SHOWN);
+        let (recorded, replayed) = around_difference(&expected, &got, SHOWN);
         finding.what = format!(
             "step {step} of this start has other effects\nrecorded: {recorded}\nreplayed: {replayed}"
         );
@@ -332,28 +332,10 @@ pub(crate) fn finding<M: DrivenMachine>(
         member: member.id().0,
         file: file.into(),
         line,
-        event: step.map_or_else(String::new, |step| shortened(&step.action.to_string())),
+        event: step.map_or_else(String::new, |step| {
+            shortened(&step.action.to_string(), SHOWN)
+        }),
         clock: Vec::new(),
         what,
-    }
-}
-
-/// The texts from shortly before their first difference on.
-fn around_difference(one: &str, other: &str) -> (String, String) {
-    let same = one.chars().zip(other.chars());
-    let same = same.take_while(|(one, other)| one == other).count();
-    let skipped = same.saturating_sub(SHOWN / 4);
-    let from = |text: &str| {
-        let rest: String = text.chars().skip(skipped).collect();
-        let dots = if skipped > 0 { "…" } else { "" };
-        format!("{dots}{}", shortened(&rest))
-    };
-    (from(one), from(other))
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }

@@ -6,6 +6,7 @@ use crate::raft::{RaftLike, Specified, TraceNames};
 use crate::report::{Finding, Report, Specification};
 use crate::tlc::{Said, Tlc, Tools};
 use crate::windows::{Base, Module, Parameters, State, Window, state};
+use quorate_driver::shortened;
 use quorate_raft::StateMachine;
 use quorate_refinement::Value;
 use std::collections::BTreeMap;
@@ -284,11 +285,7 @@ fn differences(seen: &Value, specified: &Value) -> String {
 }
 
 fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+    shortened(&value.to_string(), SHOWN)
 }
 
 #[cfg(test)]

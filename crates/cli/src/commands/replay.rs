@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use quorate::NodeId;
-use quorate::driver::{Divergence, ReplayReport, event_logs, replay};
+use quorate::driver::{Divergence, ReplayReport, around_difference, event_logs, replay, shortened};
 use quorate::raft::Raft;
 use quorate_kv::Map;
 
@@ -155,9 +155,9 @@ impl fmt::Display for Verdict {
                 expected,
                 got,
             }) => {
-                let (recorded, replayed) = around_difference(expected, got);
+                let (recorded, replayed) = around_difference(expected, got, SHOWN);
                 writeln!(f, "step {step} of {} differs", file.display())?;
-                writeln!(f, "  event:    {}", shortened(event))?;
+                writeln!(f, "  event:    {}", shortened(event, SHOWN))?;
                 writeln!(f, "  recorded: {recorded}")?;
                 write!(f, "  replayed: {replayed}")
             }
@@ -168,43 +168,3 @@ impl fmt::Display for Verdict {
 
 /// Characters of a text that fit a few lines of a terminal.
 const SHOWN: usize = 240;
-/// As many of them come before a difference.
-const BEFORE: usize = 80;
-
-/// The texts from shortly before their first difference on.
-fn around_difference(one: &str, other: &str) -> (String, String) {
-    let mut pairs = one.chars().zip(other.chars());
-    let same = pairs
-        .by_ref()
-        .take_while(|(one, other)| one == other)
-        .count();
-    let skipped = same.saturating_sub(BEFORE);
-    let from = |text: &str| {
-        let rest: String = text.chars().skip(skipped).collect();
-        let dots = if skipped > 0 { "…" } else { "" };
-        format!("{dots}{}", shortened(&rest))
-    };
-    (from(one), from(other))
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_difference_is_shown_with_what_comes_before_it() {
-        let same = "é".repeat(500);
-        let (one, other) = around_difference(&format!("{same}one{same}"), &format!("{same}two"));
-        assert!(one.starts_with("…é") && one.contains("éoneé"), "{one}");
-        assert_eq!(one.chars().count(), SHOWN + 2);
-        assert_eq!(other.chars().count(), 1 + BEFORE + "two".len());
-        assert_eq!(around_difference("abc", "ab"), ("abc".into(), "ab".into()));
-    }
-}
