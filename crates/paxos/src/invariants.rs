@@ -120,35 +120,27 @@ pub fn agreement<'a, K: Value + Ord, V: Value>(
     known.all(|value| Some(value) == first)
 }
 
-/// What is chosen: a majority of disks has accepted `value` under one ballot, or known to be decided.
-pub fn is_chosen<'a, K: Value + Ord, V: Value>(
-    disks: impl ExactSizeIterator<Item = &'a Durable<K, V>> + Clone,
-    key: &K,
-    value: &V,
-) -> bool {
-    let enough = majority(disks.len());
-    let instances = || disks.clone().map(|disk| (disk, disk.instances.get(key)));
+/// Chosen is durable: a majority of disks has accepted `value`, all under one ballot or later ones, or knows it
+/// to be decided.
+pub fn is_chosen<K: Value + Ord, V: Value>(disks: &[&Durable<K, V>], key: &K, value: &V) -> bool {
     // Who has released it had a part in it, or takes none in anything else.
-    let settled = |disk: &Durable<K, V>, instance: Option<&Instance<V>>| {
+    let settled = |disk: &Durable<K, V>| {
+        let instance = disk.instances.get(key);
         disk.is_released(key) || instance.and_then(Instance::decided) == Some(value)
     };
-    let accepted = |instance: Option<&Instance<V>>| {
-        let acceptor = instance.and_then(Instance::acceptor);
+    let accepted = |disk: &Durable<K, V>| {
+        let acceptor = disk.instances.get(key).and_then(Instance::acceptor);
         let proposal = acceptor.and_then(|acceptor| acceptor.accepted.as_ref());
-        proposal
-            .filter(|proposal| proposal.value == *value)
-            .cloned()
+        let same = proposal.filter(|proposal| proposal.value == *value);
+        same.map(|proposal| proposal.ballot)
     };
-    let ballots = instances().filter_map(|(_, instance)| accepted(instance));
-    let mut ballots = ballots
-        .map(|proposal| proposal.ballot)
-        .chain([Ballot::NONE]);
-    // Whoever accepted the value under a higher ballot may have done so under this one before.
+    let ballots = disks.iter().filter_map(|disk| accepted(disk));
+    let mut ballots = ballots.chain([Ballot::NONE]);
+    // Whoever has accepted the value under a higher ballot may have done so under this one before.
     ballots.any(|ballot| {
-        let holders = instances().filter(|(disk, instance)| {
-            let later = accepted(*instance).is_some_and(|own| own.ballot >= ballot);
-            settled(disk, *instance) || later
-        });
-        holders.count() >= enough
+        let holders = disks
+            .iter()
+            .filter(|disk| settled(disk) || accepted(disk) >= Some(ballot));
+        holders.count() >= majority(disks.len())
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::protocol::Bound;
 use crate::{CheckError, LivenessReport, Options, Protocol, Report, Scope};
-use crate::{assembly, raft, specimens};
+use crate::{assembly, paxos, raft, specimens};
 use crate::{check, check_liveness, explore};
 use std::io;
 use std::net::SocketAddr;
@@ -82,6 +82,12 @@ pub const PROTOCOLS: &[Registered] = &[
         promise: "one log on all nodes; clients see one object, whatever crashes",
         configurations: |scope| boxed(raft::scope(scope)),
         liveness: |scope| boxed(raft::liveness::scope(scope)),
+    },
+    Registered {
+        name: "paxos",
+        promise: "a decision is made once, whoever proposes and whatever crashes",
+        configurations: |scope| boxed(paxos::scope(scope)),
+        liveness: |_| Vec::new(),
     },
     Registered {
         name: "assembly",

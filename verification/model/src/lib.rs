@@ -60,6 +60,7 @@ mod check;
 mod configuration;
 mod explore;
 pub mod liveness;
+pub mod paxos;
 mod pool;
 mod properties;
 mod protocol;
