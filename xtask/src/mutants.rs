@@ -15,8 +15,9 @@
 //! --- a/crates/raft/src/…
 //! ```
 //!
-//! Bugs between threads are in `verification/concurrency/mutants`. In the place of the model, a test under loom must
-//! find them: `loom: FILE TEST`.
+//! Where there is nothing to model, a test must find it: `test: PACKAGE TARGET NAME`, whose target is `lib` or a file of
+//! the package's tests. Bugs between threads are in `verification/concurrency/mutants`, and found by a test under loom:
+//! `loom: FILE TEST`.
 
 use std::fmt;
 use std::fs;
@@ -44,7 +45,17 @@ pub(crate) struct Mutant {
 enum Finding {
     Violates { reason: String, steps: usize },
     Unreached(String),
-    Fails { file: String, test: String },
+    Fails(Test),
+}
+
+/// A test.
+struct Test {
+    package: String,
+    /// `lib`, or a file in the package's `tests`.
+    target: String,
+    name: String,
+    /// Built for loom.
+    is_loom: bool,
 }
 
 impl fmt::Display for Finding {
@@ -52,7 +63,7 @@ impl fmt::Display for Finding {
         match self {
             Finding::Violates { reason, .. } => f.write_str(reason),
             Finding::Unreached(name) => write!(f, "not reached: {name}"),
-            Finding::Fails { test, .. } => f.write_str(test),
+            Finding::Fails(test) => f.write_str(&test.name),
         }
     }
 }
@@ -137,30 +148,21 @@ fn read(file: &Path) -> Result<Mutant, String> {
         let values = head.lines().filter_map(|line| line.strip_prefix(key));
         values.map(|value| value.trim().to_owned()).next()
     };
-    let finding = match (field("violates:"), field("unreached:"), field("loom:")) {
+    let finding = match (field("violates:"), field("unreached:"), test(&field)?) {
         (Some(reason), None, None) => {
             let steps = field("steps:").and_then(|steps| steps.parse().ok());
             let steps = steps.ok_or("`steps:` is missing")?;
             Finding::Violates { reason, steps }
         }
         (None, Some(name), None) => Finding::Unreached(name),
-        (None, None, Some(test)) => {
-            let (file, test) = test
-                .split_once(' ')
-                .ok_or("`loom:` names a file and a test")?;
-            Finding::Fails {
-                file: file.to_owned(),
-                test: test.to_owned(),
-            }
-        }
+        (None, None, Some(test)) => Finding::Fails(test),
         _ => {
-            return Err(
-                "one of `violates:`, `unreached:`, `loom:` must say what finds it".to_owned(),
-            );
+            let fields = "`violates:`, `unreached:`, `test:`, `loom:`";
+            return Err(format!("one of {fields} must say what finds it"));
         }
     };
     let configuration = match &finding {
-        Finding::Fails { file, .. } => file.clone(),
+        Finding::Fails(test) => test.target.clone(),
         _ => field("configuration:").ok_or("`configuration:` is missing")?,
     };
     Ok(Mutant {
@@ -175,6 +177,28 @@ fn read(file: &Path) -> Result<Mutant, String> {
         is_quick: head.lines().any(|line| line == "quick"),
         patch: file.to_owned(),
     })
+}
+
+/// The test that must fail, if one is named.
+fn test(field: &impl Fn(&str) -> Option<String>) -> Result<Option<Test>, String> {
+    let (named, is_loom) = match (field("test:"), field("loom:")) {
+        (Some(named), None) => (named, false),
+        (None, Some(named)) => (format!("quorate-concurrency {named}"), true),
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => return Err("`test:` and `loom:` exclude each other".to_owned()),
+    };
+    let words: Vec<&str> = named.split_whitespace().collect();
+    let [package, target, name] = words[..] else {
+        return Err(
+            "`test:` names a package, a target and a test, `loom:` a file and a test".into(),
+        );
+    };
+    Ok(Some(Test {
+        package: package.to_owned(),
+        target: target.to_owned(),
+        name: name.to_owned(),
+        is_loom,
+    }))
 }
 
 /// Complains about bugs that cannot be planted any more.
@@ -312,7 +336,7 @@ impl Scratch {
 
     fn find(&self, mutant: &Mutant) -> Result<String, String> {
         match &mutant.finding {
-            Finding::Fails { file, test } => self.test(file, test),
+            Finding::Fails(test) => self.test(test),
             _ => self.look_for(mutant),
         }
     }
@@ -330,25 +354,38 @@ impl Scratch {
         Ok(())
     }
 
-    /// Runs a test under loom, which must fail.
-    fn test(&self, file: &str, test: &str) -> Result<String, String> {
-        let tested = Command::new("cargo")
-            .args(["test", "--locked", "--package", "quorate-concurrency"])
-            .args(["--test", file, "--", "--exact", test])
-            .env("CARGO_TARGET_DIR", self.build.with_file_name("loom"))
+    /// Runs a test, which must fail.
+    fn test(&self, test: &Test) -> Result<String, String> {
+        let mut command = Command::new("cargo");
+        command.args(["test", "--locked", "--package", &test.package]);
+        match test.target.as_str() {
+            "lib" => command.arg("--lib"),
+            file => command.args(["--test", file]),
+        };
+        let build = match test.is_loom {
+            true => "loom",
+            false => "tests",
+        };
+        if test.is_loom {
+            command.env("RUSTFLAGS", "--cfg loom");
+        }
+        let tested = command
+            .args(["--", "--exact", &test.name])
+            .env("CARGO_TARGET_DIR", self.build.with_file_name(build))
             .env("CARGO_INCREMENTAL", "1")
-            .env("RUSTFLAGS", "--cfg loom")
+            // What a bug of before has failed with says nothing of this one.
+            .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true")
             .current_dir(&self.tree)
             .output()
             .map_err(|error| format!("cargo: {error}"))?;
         let said = String::from_utf8_lossy(&tested.stdout);
-        let line = format!("test {test} ... ");
+        let line = format!("test {} ... ", test.name);
         let outcome = said.lines().find_map(|said| said.strip_prefix(&line));
         match outcome {
             Some("FAILED") => Ok("–".to_owned()),
             Some(_) => Err("it survived".to_owned()),
             // A panic while loom takes apart what panicked ends the process before the test is told to have failed.
-            None if panicked(test, &tested.stderr) => Ok("–".to_owned()),
+            None if panicked(&test.name, &tested.stderr) => Ok("–".to_owned()),
             None => Err("the test did not run".to_owned()),
         }
     }
@@ -427,7 +464,7 @@ impl Finding {
                     .any(|line| *line == ["unreached", name.as_str()]);
                 is_unreached.then(|| "–".to_owned()).ok_or_else(survived)
             }
-            Finding::Fails { .. } => Err(survived()),
+            Finding::Fails(_) => Err(survived()),
         }
     }
 }

@@ -115,7 +115,7 @@ impl<P, V> Default for Siblings<P, V> {
 
 impl<P: Copy + Ord, V> Siblings<P, V> {
     /// As they came from outside: of each replica, in any order, how many of its writes are known and the
-    /// values of the last of them, the newest first.
+    /// values of the last of them, the newest first. How much there may be is for the caller to limit.
     pub fn from_entries(
         entries: impl IntoIterator<Item = (P, u64, Vec<V>)>,
     ) -> Result<Self, InvalidSiblings<P>> {

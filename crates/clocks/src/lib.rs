@@ -34,4 +34,4 @@ pub use causality::Causality;
 pub use dotted::{Dot, DottedVersion, InvalidSiblings, Siblings};
 pub use hybrid::{HybridClock, HybridClockError, HybridTime};
 pub use lamport::{ImplausibleTime, LamportClock};
-pub use vector::{COUNT_MAX, InvalidClock, VectorClock};
+pub use vector::{COUNT_MAX, InvalidClock, VectorClock, compare_entries};

@@ -37,7 +37,7 @@ impl<P> VectorClock<P> {
 
 impl<P: Copy + Ord> VectorClock<P> {
     /// A clock as it came from outside: processes in any order, each at most once, with a count from 1 to
-    /// [`COUNT_MAX`].
+    /// [`COUNT_MAX`]. How many there may be is for the caller to limit.
     pub fn from_entries(
         entries: impl IntoIterator<Item = (P, u64)>,
     ) -> Result<Self, InvalidClock<P>> {
@@ -141,23 +141,7 @@ impl<P: Copy + Ord> VectorClock<P> {
 
     /// How two clocks are ordered. Linear in both; it stops where they turn out to be concurrent.
     pub fn compare(&self, other: &Self) -> Causality {
-        let (mut mine, mut theirs) = (&self.entries[..], &other.entries[..]);
-        let (mut ahead, mut behind) = (false, false);
-        while let ([(p, m), my_rest @ ..], [(q, n), their_rest @ ..]) = (mine, theirs) {
-            match p.cmp(q) {
-                Ordering::Equal => {
-                    ahead |= m > n;
-                    behind |= m < n;
-                    (mine, theirs) = (my_rest, their_rest);
-                }
-                Ordering::Less => (ahead, mine) = (true, my_rest),
-                Ordering::Greater => (behind, theirs) = (true, their_rest),
-            }
-            if ahead && behind {
-                return Causality::Concurrent;
-            }
-        }
-        Causality::of(ahead || !mine.is_empty(), behind || !theirs.is_empty())
+        compare_entries(&self.entries, &other.entries)
     }
 
     /// Processes with their counts, in order of processes; none is zero.
@@ -179,6 +163,28 @@ impl<P: Copy + Ord> VectorClock<P> {
         self.entries
             .binary_search_by(|(known, _)| known.cmp(&process))
     }
+}
+
+/// How two clocks are ordered that are kept as a [`VectorClock`] keeps them, ordered by process and without zeros,
+/// but elsewhere: many clocks in one array, for example.
+pub fn compare_entries<P: Ord>(one: &[(P, u64)], other: &[(P, u64)]) -> Causality {
+    let (mut mine, mut theirs) = (one, other);
+    let (mut ahead, mut behind) = (false, false);
+    while let ([(p, m), my_rest @ ..], [(q, n), their_rest @ ..]) = (mine, theirs) {
+        match p.cmp(q) {
+            Ordering::Equal => {
+                ahead |= m > n;
+                behind |= m < n;
+                (mine, theirs) = (my_rest, their_rest);
+            }
+            Ordering::Less => (ahead, mine) = (true, my_rest),
+            Ordering::Greater => (behind, theirs) = (true, their_rest),
+        }
+        if ahead && behind {
+            return Causality::Concurrent;
+        }
+    }
+    Causality::of(ahead || !mine.is_empty(), behind || !theirs.is_empty())
 }
 
 impl<P> Default for VectorClock<P> {

@@ -57,7 +57,7 @@ use std::time::Duration;
 /// How to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// How long the answer of one address, and the resolution of a name, is waited for.
+    /// How long the answer of one address, and the resolution of a name, is waited for: an hour at most.
     pub timeout: Duration,
     /// Samples that may be further from the truth have no vote.
     pub distance_max: Duration,

@@ -1,5 +1,7 @@
 //! Several servers at once, and what they say together.
 
+use std::time::Duration;
+
 use quorate_clocks::offset::{Estimate, Sample, Verdict, judge};
 use tokio::task::JoinSet;
 
@@ -8,6 +10,9 @@ use crate::{Answer, Options, QueryError, Server};
 
 /// Servers of a survey, at most: enough for a majority with seven liars.
 pub const SERVERS_MAX: usize = 16;
+
+/// The longest that is waited for one answer.
+const TIMEOUT_MAX: Duration = Duration::from_secs(3_600);
 
 /// What servers said, and what follows.
 #[derive(Debug)]
@@ -77,15 +82,18 @@ pub async fn survey(servers: &[Server], options: &Options) -> Result<Survey, Inv
             return Err(InvalidSurvey::Twice(server.clone()));
         }
     }
+    let options = Options {
+        timeout: options.timeout.min(TIMEOUT_MAX),
+        ..*options
+    };
     let mut asked = JoinSet::new();
     for (at, server) in servers.iter().cloned().enumerate() {
-        let options = *options;
         asked.spawn(async move { (at, query(&server, options).await) });
     }
     let mut answers = asked.join_all().await;
     answers.sort_unstable_by_key(|(at, _)| *at);
     let answers = answers.into_iter().map(|(_, answer)| answer);
-    Ok(decide(servers, answers, options))
+    Ok(decide(servers, answers, &options))
 }
 
 fn decide(

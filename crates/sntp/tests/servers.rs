@@ -243,6 +243,15 @@ async fn an_address_has_one_vote_however_many_names_it_has() {
 }
 
 #[tokio::test]
+async fn no_timeout_is_too_long_to_be_reckoned_with() {
+    let options = Options {
+        timeout: Duration::MAX,
+        ..PATIENT
+    };
+    assert!(asked(&[ahead(0).await], options).await.estimate.is_some());
+}
+
+#[tokio::test]
 async fn nobody_listens() {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = socket.local_addr().unwrap();
