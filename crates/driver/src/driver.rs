@@ -197,7 +197,10 @@ where
         }
         let mut events = std::mem::take(&mut self.events);
         for waiting in events.drain(..) {
-            self.step(waiting.event);
+            match waiting {
+                Waiting::Event { event, .. } => self.step(event),
+                Waiting::Look(look) => look(&self.machine),
+            }
         }
         self.events = events;
 

@@ -99,11 +99,24 @@ impl Network for Transport {
     }
 }
 
-/// An event on its way to the machine.
-pub(crate) struct Waiting<M: Machine> {
-    pub(crate) event: Event<M>,
-    /// The length of a message; commands are limited by number only.
-    pub(crate) bytes: u64,
+/// Something on its way to the machine.
+pub(crate) enum Waiting<M: Machine> {
+    Event {
+        event: Event<M>,
+        /// The length of a message; commands are limited by number only.
+        bytes: u64,
+    },
+    /// Somebody wants to see the machine as it is then.
+    Look(Box<dyn FnOnce(&M) + Send>),
+}
+
+impl<M: Machine> Waiting<M> {
+    fn bytes(&self) -> u64 {
+        match self {
+            Waiting::Event { bytes, .. } => *bytes,
+            Waiting::Look(_) => 0,
+        }
+    }
 }
 
 /// What waits to be stepped: the driver's end.
@@ -139,7 +152,7 @@ impl<M: Machine> Inbox<M> {
     }
 
     fn took(&self, events: &[Waiting<M>]) {
-        let bytes = events.iter().map(|waiting| waiting.bytes).sum();
+        let bytes = events.iter().map(Waiting::bytes).sum();
         if bytes > 0 {
             self.budget.give_back(bytes);
         }
@@ -158,7 +171,7 @@ impl<M: DrivenMachine> Inbound for Edge<M> {
         let bytes = payload.len() as u64;
         let message = M::Message::decode(payload)?;
         let event = Event::Receive { from, message };
-        let queue = || self.inbox.try_send(Waiting { event, bytes }).is_ok();
+        let queue = || self.inbox.try_send(Waiting::Event { event, bytes }).is_ok();
         if !self.budget.admit(bytes, queue) {
             self.counters.dropped_full.fetch_add(1, Ordering::Relaxed);
         }

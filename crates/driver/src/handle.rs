@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// How to drive one group.
 #[derive(Clone, Debug)]
@@ -101,6 +101,18 @@ pub fn spawn<M: DrivenMachine>(
     network: impl Network,
     outputs: impl FnMut(M::Output) + Send + 'static,
 ) -> Result<Handle<M>, StartError> {
+    spawn_recovered(config, machine_config, log, network, |_| outputs)
+}
+
+/// The same for who has to know what was recovered: `recovered` is shown what the durable records come to,
+/// before anything else happens, and makes the callback for outputs.
+pub fn spawn_recovered<M: DrivenMachine, O: FnMut(M::Output) + Send + 'static>(
+    config: DriverConfig,
+    machine_config: M::Config,
+    log: impl Log,
+    network: impl Network,
+    recovered: impl FnOnce(&M::Durable) -> O,
+) -> Result<Handle<M>, StartError> {
     let (durable, fingerprint) = recover::<M>(&config, &log).map_err(StartError::Replay)?;
     let recorder = match &config.event_log {
         None => None,
@@ -134,7 +146,7 @@ pub fn spawn<M: DrivenMachine>(
         &durable,
         log,
         network.clone(),
-        outputs,
+        recovered(&durable),
         inbox,
         handle.signals.clone(),
         handle.counters.clone(),
@@ -205,6 +217,27 @@ impl<M: Machine> Handle<M> {
         }
     }
 
+    /// Shows `look` the machine as it is once the events before are stepped, and returns what it sees. That
+    /// includes what is not durable yet. It is no event: the machine does not learn of it, and no event log
+    /// tells of it. It takes its turn like a command, and holds up the driver for as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// If the driver has stopped.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&M) -> T + Send + 'static,
+    ) -> Result<T, Closed> {
+        let (sender, seen) = oneshot::channel();
+        let look = Box::new(move |machine: &M| {
+            // Whoever asked may have gone.
+            let _ = sender.send(look(machine));
+        });
+        let sent = self.inbox.send(Waiting::Look(look)).await;
+        sent.map_err(|_| Closed)?;
+        seen.await.map_err(|_| Closed)
+    }
+
     /// Stops the driver: it takes no more events, waits for the syncs in flight, releases what they
     /// were waited for, and ends. Events that were not stepped are lost, as in a crash.
     pub async fn shutdown(self) {
@@ -230,7 +263,7 @@ impl<M: Machine> Handle<M> {
 }
 
 fn waiting<M: Machine>(command: M::Command) -> Waiting<M> {
-    Waiting {
+    Waiting::Event {
         event: Event::Command(command),
         bytes: 0,
     }

@@ -56,5 +56,7 @@ mod tests;
 pub use edge::{DrivenMachine, Log, LogError, Network};
 pub use event_log::{Fingerprint, Recorder, event_log_node, event_logs};
 pub use excerpt::{around_difference, shortened};
-pub use handle::{Closed, DriverConfig, DriverStats, Handle, StartError, TrySubmitError, spawn};
+pub use handle::{
+    Closed, DriverConfig, DriverStats, Handle, StartError, TrySubmitError, spawn, spawn_recovered,
+};
 pub use replay::{Divergence, Moment, ReplayReport, Replayer, replay};

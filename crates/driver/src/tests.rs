@@ -6,7 +6,7 @@ mod storing;
 mod toy;
 mod turns;
 
-use crate::{DriverConfig, Handle, Log, LogError, Network, spawn};
+use crate::{DriverConfig, Handle, Log, LogError, Network, spawn, spawn_recovered};
 use bytes::{Bytes, BytesMut};
 use quorate_machine::{GroupId, NodeId};
 use quorate_transport::{Inbound, Malformed, Wire};

@@ -16,6 +16,7 @@
 #[cfg(feature = "check")]
 mod check;
 pub mod node;
+mod pending;
 pub mod replica;
 
 pub use quorate_driver as driver;
@@ -28,6 +29,7 @@ pub use quorate_transport as transport;
 pub use check::*;
 pub use machine::{Effects, Event, GroupId, Machine, NodeId, majority};
 pub use node::{GroupError, Member, Node, NodeError, NodeOptions, Running, serve_clients};
+pub use pending::{Entered, Pending, Rejected};
 pub use raft::{Index, Outcome, RoleName, SessionId, StateMachine, Term};
 pub use replica::{Change, Changes, Lagged, Replica, StartError, Status, SubmitError, Tuning};
 pub use transport::{Bytes, BytesMut, Malformed, Wire, wire_by_serde};

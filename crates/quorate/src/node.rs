@@ -155,6 +155,21 @@ impl Node {
         config: M::Config,
         outputs: impl FnMut(M::Output) + Send + 'static,
     ) -> Result<Handle<M>, GroupError> {
+        self.spawn_recovered(group, config, |_| outputs)
+    }
+
+    /// The same for who has to know what was recovered: `recovered` is shown what the group's durable
+    /// records come to, and makes the callback for outputs.
+    ///
+    /// # Errors
+    ///
+    /// See [`GroupError`].
+    pub fn spawn_recovered<M: DrivenMachine, O: FnMut(M::Output) + Send + 'static>(
+        &self,
+        group: GroupId,
+        config: M::Config,
+        recovered: impl FnOnce(&M::Durable) -> O,
+    ) -> Result<Handle<M>, GroupError> {
         let options = &self.0.options;
         let mut groups = self.0.groups.lock();
         if groups.stopped {
@@ -169,7 +184,8 @@ impl Node {
             ..DriverConfig::new(group)
         };
         let (log, transport) = (self.0.log.clone(), self.0.transport.clone());
-        let handle = quorate_driver::spawn::<M>(driver, config, log, transport, outputs)?;
+        let handle =
+            quorate_driver::spawn_recovered::<M, O>(driver, config, log, transport, recovered)?;
         let stopping = handle.clone();
         let stop: Stop = Box::new(move || Box::pin(stopping.clone().shutdown()));
         groups.stops.insert(group, stop);

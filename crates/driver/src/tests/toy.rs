@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Adds durable numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Toy {
-    sum: u64,
+    pub(super) sum: u64,
     gathered: Vec<u64>,
 }
 

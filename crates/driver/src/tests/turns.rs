@@ -262,3 +262,40 @@ async fn a_machine_that_panics_is_seen_to_have_stopped() {
     soon(node.handle.stopped()).await;
     assert_eq!(node.handle.submit(Command::Add(1)).await, Err(Closed));
 }
+
+#[tokio::test]
+async fn a_look_sees_what_was_stepped_before_it_and_nobody_else_learns_of_it() {
+    let mut node = Node::start(Disk::default(), config());
+    node.handle.try_submit(Command::Add(5)).unwrap();
+    let seen = node.handle.look(|toy| toy.sum);
+    assert_eq!(soon(seen).await, Ok(5));
+    node.submit([Command::Add(6)]).await;
+    assert_eq!(soon(node.handle.look(|toy| toy.sum)).await, Ok(11));
+    assert_eq!(node.handle.stats().steps, 2);
+    assert_eq!(node.told(), [Output::Started(0)]); // nothing is durable yet
+
+    let handle = node.handle.clone();
+    node.disk.sync();
+    node.disk.sync();
+    soon(node.handle.shutdown()).await;
+    assert_eq!(soon(handle.look(|toy| toy.sum)).await, Err(Closed));
+}
+
+#[tokio::test]
+async fn who_takes_outputs_can_know_first_what_was_recovered() {
+    let disk = Disk::default();
+    let node = Node::start(disk.clone(), config());
+    node.submit([Command::Add(5)]).await;
+    disk.sync();
+    soon(node.handle.shutdown()).await;
+
+    let (sender, mut told) = unbounded_channel();
+    let recovered = |sum: &u64| {
+        let sum = *sum;
+        move |output| drop(sender.send((sum, output)))
+    };
+    let started = spawn_recovered::<Toy, _>(config(), ME, disk, Wiretap::default(), recovered);
+    let handle = started.unwrap();
+    assert_eq!(soon(told.recv()).await, Some((5, Output::Started(5))));
+    soon(handle.shutdown()).await;
+}
