@@ -2,7 +2,7 @@
 
 use crate::protocol::Bound;
 use crate::{CheckError, LivenessReport, Options, Protocol, Report, Scope};
-use crate::{assembly, paxos, raft, specimens};
+use crate::{assembly, broadcast, paxos, raft, specimens};
 use crate::{check, check_liveness, explore};
 use std::io;
 use std::net::SocketAddr;
@@ -94,6 +94,12 @@ pub const PROTOCOLS: &[Registered] = &[
         promise: "no accepted span is lost or stored twice; a trace is called complete only if it is",
         configurations: |scope| boxed(assembly::scope(scope)),
         liveness: |_| boxed(assembly::scope(Scope::Quick)),
+    },
+    Registered {
+        name: "broadcast",
+        promise: "every member delivers every message, each after its causes, whoever crashes",
+        configurations: |scope| boxed(broadcast::scope(scope)),
+        liveness: |scope| boxed(broadcast::liveness::scope(scope)),
     },
     Registered {
         name: "specimens",

@@ -55,6 +55,7 @@
 //! Whole behaviours are judged by [`check_liveness`], under the fairness that [`Liveness`] states.
 
 pub mod assembly;
+pub mod broadcast;
 mod cached;
 mod check;
 mod configuration;
