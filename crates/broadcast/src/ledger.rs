@@ -181,9 +181,7 @@ impl<P: Payload> Ledger<P> {
         stream.batches.push_back(batch);
         stream.pending += 1;
         self.holds.set(sender, last);
-        if self.streams[at].pending == 1 {
-            self.deliver_from(at);
-        }
+        self.deliver_ready();
         true
     }
 
@@ -222,31 +220,34 @@ impl<P: Payload> Ledger<P> {
         }
     }
 
-    /// Delivers what it can of one stream, and of those that waited for it, and so on.
-    fn deliver_from(&mut self, at: usize) {
-        let mut woken = Vec::new();
-        let mut next = Some(at);
-        while let Some(at) = next {
-            self.streams[at].waits = None;
-            let mut delivered = false;
-            while let Some(batch) = self.streams[at].candidate().cloned() {
-                if let Some(missing) = self.missing(&batch) {
-                    self.streams[at].waits = Some(missing);
-                    break;
+    /// Delivers what has all its causes, the candidate of the lowest sender first, until none has.
+    fn deliver_ready(&mut self) {
+        let unchecked = |stream: &Stream<P>| stream.pending > 0 && stream.waits.is_none();
+        while let Some(at) = self.streams.iter().position(unchecked) {
+            let Some(batch) = self.streams[at].candidate().cloned() else {
+                return; // not reached: something is pending
+            };
+            match self.missing(&batch) {
+                Some(missing) => self.streams[at].waits = Some(missing),
+                None => {
+                    self.deliver(at, batch);
+                    self.wake(at);
                 }
-                self.deliver(at, batch);
-                delivered = true;
             }
-            if delivered {
-                let sender = self.streams[at].sender;
-                let count = self.delivered.get(sender);
-                let waiting = self.streams.iter().enumerate().filter(|(_, stream)| {
-                    let waits = stream.waits;
-                    waits.is_some_and(|(member, number)| member == sender && number <= count)
-                });
-                woken.extend(waiting.map(|(at, _)| at));
+        }
+    }
+
+    /// Those that waited for a message of this stream which is delivered now are to be checked again.
+    fn wake(&mut self, at: usize) {
+        let sender = self.streams[at].sender;
+        let count = self.delivered.get(sender);
+        for stream in &mut self.streams {
+            if let Some((member, number)) = stream.waits
+                && member == sender
+                && number <= count
+            {
+                stream.waits = None;
             }
-            next = woken.pop();
         }
     }
 

@@ -189,13 +189,13 @@ pub(super) fn reachable(limits: &Limits) -> Vec<Property<BroadcastModel>> {
             },
         ));
     }
-    if limits.consumers.len() == limits.broadcasts.len() && !limits.repairers.is_empty() {
+    if limits.consumers.len() == limits.broadcasts.len() {
         all.push(Property::sometimes(
             "a disk forgets what everybody has",
             |s: &Found, _| {
                 disks(s).any(|(_, disk)| {
                     let mut held = disk.holds().iter();
-                    held.any(|(sender, number)| number > 0 && disk.kept(sender).0 == 0)
+                    held.any(|(sender, number)| (disk.kept(sender).0 as u64) < number)
                 })
             },
         ));

@@ -83,7 +83,6 @@ fn ci() -> Vec<(&'static str, Limits)> {
         (
             "concurrent messages",
             Limits {
-                broadcasts: vec![1, 1, 1],
                 replies: false,
                 in_flight: 2,
                 ..Limits::default()
@@ -99,7 +98,7 @@ fn ci() -> Vec<(&'static str, Limits)> {
         (
             "a question, its answer and a crash",
             Limits {
-                repairers: vec![1, 2, 3],
+                repairers: vec![1],
                 crashes: 1,
                 crashing: vec![2],
                 in_flight: 2,
@@ -111,7 +110,7 @@ fn ci() -> Vec<(&'static str, Limits)> {
             Limits {
                 broadcasts: vec![2, 0],
                 consumers: vec![1, 2],
-                repairers: vec![1, 2],
+                repairers: vec![1],
                 crashes: 1,
                 crashing: vec![2],
                 in_flight: 2,
