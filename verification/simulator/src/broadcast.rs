@@ -9,7 +9,7 @@ use crate::subject::{Happened, Subject, View, Violation, Wake};
 use crate::{Random, Time};
 use quorate_broadcast::{Broadcast, Command, Config, Delivery, Ledger, Output, invariants};
 use quorate_machine::NodeId;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What is broken on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,14 +108,20 @@ impl BroadcastGroup {
             let at = message.position.saturating_sub(1) as usize;
             if let Some(earlier) = application.told.get(at) {
                 self.counts.again += 1;
-                Violation::unless(*earlier == name, "delivered again in the same order", || {
-                    format!("{earlier:?} and {name:?} at {}", message.position)
-                })?;
+                Violation::unless(
+                    *earlier == name,
+                    "delivered again in the same order",
+                    || format!("{earlier:?} and {name:?} at {}", message.position),
+                )?;
                 continue;
             }
             let next = at == application.told.len();
             Violation::unless(next, "delivered again in the same order", || {
-                format!("{name:?} at {} after {}", message.position, application.told.len())
+                format!(
+                    "{name:?} at {} after {}",
+                    message.position,
+                    application.told.len()
+                )
             })?;
             let known = application.known.entry(message.sender).or_default();
             Violation::unless(
@@ -150,7 +156,10 @@ impl BroadcastGroup {
                 format!("{id} has {:?}", disk.floor())
             })?;
             for (sender, number) in disk.holds().iter() {
-                let least = disks.iter().map(|(_, other)| other.holds().get(sender)).min();
+                let least = disks
+                    .iter()
+                    .map(|(_, other)| other.holds().get(sender))
+                    .min();
                 let least = least.unwrap_or(number);
                 let mut kept = disk.kept_after(sender, least);
                 let keeps = least >= number || kept.next().is_some_and(|b| b.first == least + 1);
@@ -158,9 +167,9 @@ impl BroadcastGroup {
                 Violation::unless(keeps, property, || format!("{id}, {sender} after {least}"))?;
             }
             for sender in &self.nodes {
-                let same = disks.iter().all(|(_, other)| {
-                    invariants::same_messages(*sender, disk, other)
-                });
+                let same = disks
+                    .iter()
+                    .all(|(_, other)| invariants::same_messages(*sender, disk, other));
                 Violation::unless(same, "members hold the same messages", || {
                     format!("{id}, {sender}")
                 })?;
@@ -204,13 +213,20 @@ impl Subject for BroadcastGroup {
                 self.causes.insert(*payload, application.known.clone());
             }
             application.left -= count;
-            Some(Command::Broadcast { id: count, payloads })
+            Some(Command::Broadcast {
+                id: count,
+                payloads,
+            })
         } else {
             // An application says now and then how far it is.
             let position = application.consumed;
             Some(Command::Consumed { position })
         };
-        let think = if self.calm { Time::millis(20) } else { self.think };
+        let think = if self.calm {
+            Time::millis(20)
+        } else {
+            self.think
+        };
         Wake {
             ask: command.map(|command| (client, command)),
             again: Some(Time(1 + random.below(2 * think.0))),
@@ -259,7 +275,9 @@ impl Subject for BroadcastGroup {
             let accepted = self.applications[node].accepted;
             let durable = view.durable(node).map(|disk| disk.holds().get(id));
             let property = "what is known is on its sender's disk";
-            Violation::unless(durable >= Some(accepted), property, || format!("{accepted}"))?;
+            Violation::unless(durable >= Some(accepted), property, || {
+                format!("{accepted}")
+            })?;
             self.kept(view)?;
         }
         Ok(())
@@ -283,20 +301,30 @@ impl Subject for BroadcastGroup {
         if !disks.all(|disk| disk.holds() == first.holds()) {
             return Err("members hold different messages".to_owned());
         }
-        if self.applications.iter().any(|application| application.left > 0) {
+        if self
+            .applications
+            .iter()
+            .any(|application| application.left > 0)
+        {
             return Err("messages are left to broadcast".to_owned());
         }
         let total: u64 = first.holds().iter().map(|(_, number)| number).sum();
         for (id, application) in self.nodes.iter().zip(&self.applications) {
             if application.told.len() as u64 != total {
-                return Err(format!("{id} was told {} of {total}", application.told.len()));
+                return Err(format!(
+                    "{id} was told {} of {total}",
+                    application.told.len()
+                ));
             }
         }
         Ok(())
     }
 
     fn coverage(&self) -> Vec<(&'static str, u64)> {
-        let told = self.applications.iter().map(|application| application.told.len() as u64);
+        let told = self
+            .applications
+            .iter()
+            .map(|application| application.told.len() as u64);
         vec![
             ("messages broadcast", self.payloads.len() as u64),
             ("messages delivered", told.sum()),

@@ -75,6 +75,7 @@
 //! in the middle is refused by the record log, and its node does not come back.
 
 pub mod assembly;
+pub mod broadcast;
 mod campaign;
 pub mod fault;
 mod journal;

@@ -1,6 +1,7 @@
 //! The protocols that are simulated here.
 
 use crate::assembly::AssemblyNode;
+use crate::broadcast::{self, BroadcastGroup};
 use crate::raft::{Canary, RaftGroup};
 use crate::report::RunReport;
 use crate::run::{Plan, run};
@@ -31,6 +32,26 @@ pub const PROTOCOLS: &[Registered] = &[
         about: "one node that assembles traces, and senders of spans",
         canary: false,
         run: |plan| run(plan, AssemblyNode::drawn),
+    },
+    Registered {
+        name: "broadcast",
+        about: "two to five members of a causal broadcast, and applications that answer each other",
+        canary: false,
+        run: |plan| {
+            run(plan, |random| {
+                BroadcastGroup::drawn(random, broadcast::Canary::None)
+            })
+        },
+    },
+    Registered {
+        name: "broadcast-amnesia",
+        about: "canary: a member of a causal broadcast comes back with an empty disk",
+        canary: true,
+        run: |plan| {
+            run(plan, |random| {
+                BroadcastGroup::drawn(random, broadcast::Canary::Amnesia)
+            })
+        },
     },
     Registered {
         name: "raft-amnesia",
