@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use quorate_clocks::compare_entries;
 use quorate_trace::wire::{Span, Value};
 
 /// What the attributes' keys begin with.
@@ -31,7 +32,7 @@ pub fn vector_clock(span: &Span<'_>) -> BTreeMap<String, u64> {
     components.collect()
 }
 
-/// The clocks of many spans.
+/// The clocks of many spans, in one array: a trace has a hundred thousand of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct VectorClocks {
     processes: BTreeMap<Box<str>, u32>,
@@ -93,45 +94,12 @@ impl VectorClocks {
         if !self.has(one) || !self.has(other) {
             return None;
         }
-        let (mut one, mut other) = (self.clock(one).peekable(), self.clock(other).peekable());
-        let mut result = Ordering::Equal;
-        loop {
-            let step = match (one.peek(), other.peek()) {
-                (None, None) => return Some(result),
-                (Some(_), None) => Ordering::Greater,
-                (None, Some(_)) => Ordering::Less,
-                (Some(a), Some(b)) => match a.0.cmp(&b.0) {
-                    Ordering::Less => Ordering::Greater,
-                    Ordering::Greater => Ordering::Less,
-                    Ordering::Equal => {
-                        let step = a.1.cmp(&b.1);
-                        one.next();
-                        other.next();
-                        result = agree(result, step)?;
-                        continue;
-                    }
-                },
-            };
-            match step {
-                Ordering::Greater => one.next(),
-                _ => other.next(),
-            };
-            result = agree(result, step)?;
-        }
+        compare_entries(self.clock(one), self.clock(other)).into()
     }
 
-    fn clock(&self, span: u32) -> impl Iterator<Item = (u32, u64)> + '_ {
+    fn clock(&self, span: u32) -> &[(u32, u64)] {
         let (from, to) = self.ranges[span as usize];
-        self.components[from as usize..to as usize].iter().copied()
-    }
-}
-
-/// One component less and another greater: concurrent.
-fn agree(one: Ordering, other: Ordering) -> Option<Ordering> {
-    match (one, other) {
-        (Ordering::Equal, order) | (order, Ordering::Equal) => Some(order),
-        (one, other) if one == other => Some(one),
-        _ => None,
+        &self.components[from as usize..to as usize]
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod check;
+pub(crate) mod clock;
 pub(crate) mod collector;
 pub(crate) mod conform;
 pub(crate) mod demo;
@@ -40,6 +41,9 @@ pub(crate) enum Command {
     /// Look into traces, in files and in a collector.
     #[command(subcommand)]
     Trace(trace::Trace),
+    /// Hold this machine's clock against time servers.
+    #[command(subcommand)]
+    Clock(clock::Clock),
     /// Measure a running cluster.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -59,6 +63,7 @@ impl Command {
             Command::Replay(replay) => replay.run(),
             Command::Conform(conform) => conform.run(),
             Command::Trace(trace) => trace.run(),
+            Command::Clock(clock) => clock.run(),
             Command::Bench(bench) => bench.run(),
         }
     }
