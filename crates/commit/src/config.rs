@@ -12,11 +12,11 @@ pub struct Config {
     pub members: Vec<NodeId>,
     /// How long a coordinator waits for votes.
     pub vote_ticks: Ticks,
-    /// After how long a participant that waits for somebody asks again.
-    pub inquiry_ticks: Ticks,
-    /// How long an uncertain participant waits before it has a non-blocking transaction aborted; longer than a
-    /// coordinator takes.
-    pub takeover_ticks: Ticks,
+    /// After how long a participant says again what it has decided.
+    pub repeat_ticks: Ticks,
+    /// How long an uncertain participant waits before it asks, or has a non-blocking transaction aborted; longer
+    /// than a coordinator waits for votes, since who has not voted yet gives up its vote when it is asked.
+    pub patience_ticks: Ticks,
     /// Transactions that may be open at this coordinator; more are refused as busy.
     pub max_coordinated: usize,
     /// Transactions in which this node may take part at a time; in more it votes no.
@@ -40,9 +40,9 @@ impl Config {
             id,
             consensus: paxos::Config::new(id, members.iter().copied()),
             members,
-            vote_ticks: 200..=300,
-            inquiry_ticks: 50..=150,
-            takeover_ticks: 400..=600,
+            vote_ticks: 100..=150,
+            repeat_ticks: 50..=150,
+            patience_ticks: 200..=300,
             max_coordinated: 16 * 1024,
             max_joined: 64 * 1024,
             max_participants: 64,

@@ -258,8 +258,9 @@ impl<W: Work> Commit<W> {
             return;
         }
         let Some(open) = self.coordinator.open.get_mut(&txn) else {
-            // Presumed abort: what is committed is known until the voter has acknowledged it.
-            if vote == Vote::Yes {
+            // Presumed abort: what is committed is known until the voter has acknowledged it. Who votes on what
+            // has ended voted before that.
+            if vote == Vote::Yes && !self.coordinator.ended.contains_key(&txn) {
                 let decision = Decision::Abort;
                 fx.send(from, Message::Decided { txn, decision });
             }

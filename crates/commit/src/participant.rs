@@ -212,10 +212,14 @@ impl<W: Work> Commit<W> {
         }
     }
 
-    /// Every participant has committed.
+    /// Every participant has committed. After a restart the resource is asked once more whether it has, and
+    /// then the coordinator.
     pub(crate) fn on_forget(&mut self, txn: TxnId, fx: &mut Fx<W>) {
-        let committed = |phase| matches!(phase, Phase::Decided { decision, .. } if decision == Decision::Commit);
-        if self.participant.phase(txn).is_some_and(committed) {
+        let done = Phase::Decided {
+            decision: Decision::Commit,
+            done: true,
+        };
+        if self.participant.phase(txn) == Some(done) {
             self.forget(txn, fx);
         }
     }
@@ -305,9 +309,9 @@ impl<W: Work> Commit<W> {
 impl Part {
     /// For how long this node waits before it asks again, or takes matters in its own hands.
     fn patience(&self, config: &Config) -> Ticks {
-        match (self.mode, self.phase) {
-            (Mode::NonBlocking, Phase::Uncertain) => config.takeover_ticks.clone(),
-            _ => config.inquiry_ticks.clone(),
+        match self.phase {
+            Phase::Preparing | Phase::Uncertain => config.patience_ticks.clone(),
+            Phase::Decided { .. } => config.repeat_ticks.clone(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::protocol::Bound;
 use crate::{CheckError, LivenessReport, Options, Protocol, Report, Scope};
-use crate::{assembly, broadcast, paxos, raft, specimens};
+use crate::{assembly, broadcast, commit, paxos, raft, specimens};
 use crate::{check, check_liveness, explore};
 use std::io;
 use std::net::SocketAddr;
@@ -100,6 +100,12 @@ pub const PROTOCOLS: &[Registered] = &[
         promise: "every member delivers every message, each after its causes, whoever crashes",
         configurations: |scope| boxed(broadcast::scope(scope)),
         liveness: |scope| boxed(broadcast::liveness::scope(scope)),
+    },
+    Registered {
+        name: "commit",
+        promise: "a transaction takes effect at every participant or at none, whatever crashes",
+        configurations: |scope| boxed(commit::scope(scope)),
+        liveness: |scope| boxed(commit::liveness::scope(scope)),
     },
     Registered {
         name: "specimens",

@@ -58,6 +58,7 @@ pub mod assembly;
 pub mod broadcast;
 mod cached;
 mod check;
+pub mod commit;
 mod configuration;
 mod explore;
 pub mod liveness;
