@@ -15,9 +15,10 @@ use quorate_sntp::packet::Refusal;
 use quorate_sntp::{Options, QueryError, Rejection, Server, survey};
 use tempfile::TempDir;
 
+/// Waits as long as a busy machine may need.
 const OPTIONS: Options = Options {
-    timeout: Duration::from_secs(1),
-    distance_max: Duration::from_secs(1),
+    timeout: Duration::from_secs(10),
+    distance_max: Duration::from_secs(10),
 };
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -115,10 +116,10 @@ fn faketime() -> PathBuf {
 
 #[tokio::test]
 #[ignore = "needs chrony and libfaketime"]
-async fn chrony_that_is_right_outvotes_chrony_that_is_three_seconds_ahead() {
+async fn chrony_that_is_right_outvotes_chrony_that_is_a_minute_ahead() {
     let running = [
         chrony(0, true).await,
-        chrony(3, true).await,
+        chrony(60, true).await,
         chrony(0, true).await,
     ];
     let servers = running.each_ref().map(|chrony| chrony.server.clone());
@@ -135,7 +136,7 @@ async fn chrony_that_is_right_outvotes_chrony_that_is_three_seconds_ahead() {
         .collect();
     assert_eq!(outvoted, [false, true, false]);
     let wrong = survey.servers[1].answer.unwrap();
-    let away = wrong.sample.offset_ns.abs_diff(3 * SECOND_NS);
+    let away = wrong.sample.offset_ns.abs_diff(60 * SECOND_NS);
     assert!(away <= wrong.sample.distance_ns, "{wrong:?}");
     assert_eq!(wrong.stratum, 8);
 }
