@@ -99,6 +99,17 @@ impl<P: Payload> Ledger<P> {
         &self.floor
     }
 
+    /// How many messages of each member the application has consumed: all of whole batches.
+    pub fn consumed_of_each(&self) -> &Clock {
+        &self.consumed
+    }
+
+    /// The causes of the last delivered batch of `sender`.
+    pub fn causes(&self, sender: NodeId) -> Clock {
+        let stream = self.stream(sender);
+        stream.map_or_else(Clock::new, |stream| stream.causes.clone())
+    }
+
     /// The position of the last delivered message.
     pub fn position(&self) -> u64 {
         self.position

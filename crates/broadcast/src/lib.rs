@@ -82,6 +82,26 @@ impl<P: Payload> Broadcast<P> {
         self.outbox.messages
     }
 
+    /// What gathers for the next batch.
+    pub fn outbox(&self) -> impl Iterator<Item = &P> {
+        self.outbox.payloads()
+    }
+
+    /// Whether something was taken since all peers were told.
+    pub fn is_untold(&self) -> bool {
+        self.untold
+    }
+
+    /// Whether something was asked for, and neither came nor was given up.
+    pub fn is_asking(&self) -> bool {
+        self.asking
+    }
+
+    /// Whether something was let go, or can be, since the last record.
+    pub fn is_unrecorded(&self) -> bool {
+        self.unrecorded
+    }
+
     /// Writes down what was taken, and how far everybody else is by now.
     fn record(&mut self, batches: Vec<std::sync::Arc<Batch<P>>>, fx: &mut Effects<Self>) {
         self.unrecorded = false;

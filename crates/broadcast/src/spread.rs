@@ -35,6 +35,10 @@ impl<P: Payload> Outbox<P> {
         self.commands.push_back((id, payloads));
     }
 
+    pub(crate) fn payloads(&self) -> impl Iterator<Item = &P> {
+        self.commands.iter().flat_map(|(_, payloads)| payloads)
+    }
+
     /// Takes as many commands as fit into one batch: their payloads, and each id with the place of its
     /// first payload.
     fn cut(&mut self, config: &Config) -> (Vec<P>, Vec<(u64, usize)>) {

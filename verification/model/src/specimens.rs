@@ -6,6 +6,7 @@ pub mod blind_comparison;
 pub mod counter_reset;
 pub mod expiring_lock;
 pub mod hasty_completion;
+pub mod naive_broadcast;
 
 use crate::protocol::Bound;
 use crate::{CheckError, Configuration, LivenessReport, Options, Protocol, Report, Verdict};
@@ -20,6 +21,9 @@ pub fn all() -> Vec<Box<dyn Configuration>> {
         Box::new(expiring_lock::specimen()),
         Box::new(counter_reset::specimen()),
         Box::new(blind_comparison::specimen()),
+        Box::new(naive_broadcast::counting()),
+        Box::new(naive_broadcast::repeating()),
+        Box::new(naive_broadcast::keeping()),
     ]
 }
 
@@ -95,6 +99,9 @@ mod tests {
     fn every_specimen_is_refuted_as_shortly_as_can_be() {
         assert_eq!(refuted(hasty_completion::specimen()), Some(3));
         assert_eq!(refuted(expiring_lock::specimen()), Some(9));
+        assert_eq!(refuted(naive_broadcast::counting()), Some(4));
+        assert_eq!(refuted(naive_broadcast::repeating()), Some(3));
+        assert_eq!(refuted(naive_broadcast::keeping()), Some(2));
         assert_eq!(refuted(counter_reset::specimen()), Some(3));
         assert_eq!(refuted(blind_comparison::specimen()), Some(3));
     }
@@ -107,6 +114,11 @@ mod tests {
         assert!(passes(expiring_lock::scenario(true)));
         assert!(passes(counter_reset::scenario(true)));
         assert!(passes(blind_comparison::scenario(true)));
+        let sound = naive_broadcast::Flaw::None;
+        assert!(passes(naive_broadcast::scenario(
+            "a causal broadcast",
+            sound
+        )));
     }
 
     #[test]

@@ -93,10 +93,10 @@ impl Bounds {
     }
 }
 
-type Definitions = (BTreeMap<String, String>, Vec<(String, String)>);
+pub(crate) type Definitions = (BTreeMap<String, String>, Vec<(String, String)>);
 
 /// `name = value` and `name <- definition`, wherever they stand.
-fn constants(text: &str) -> Result<Definitions, BoundsError> {
+pub(crate) fn constants(text: &str) -> Result<Definitions, BoundsError> {
     let (mut constants, mut replaced) = (BTreeMap::new(), Vec::new());
     for line in text.lines() {
         let line = line.split("\\*").next().unwrap_or_default().trim();
@@ -114,21 +114,24 @@ fn constants(text: &str) -> Result<Definitions, BoundsError> {
     Ok((constants, replaced))
 }
 
-struct Constants(BTreeMap<String, String>);
+pub(crate) struct Constants(pub(crate) BTreeMap<String, String>);
 
 impl Constants {
-    fn text(&self, name: &'static str) -> Result<&str, BoundsError> {
+    pub(crate) fn text(&self, name: &'static str) -> Result<&str, BoundsError> {
         let text = self.0.get(name).ok_or(BoundsError::Missing(name))?;
         Ok(text)
     }
 
-    fn number<N: std::str::FromStr>(&self, name: &'static str) -> Result<N, BoundsError> {
+    pub(crate) fn number<N: std::str::FromStr>(
+        &self,
+        name: &'static str,
+    ) -> Result<N, BoundsError> {
         let text = self.text(name)?;
         text.parse()
             .map_err(|_| BoundsError::Value(name, text.to_owned()))
     }
 
-    fn flag(&self, name: &'static str) -> Result<bool, BoundsError> {
+    pub(crate) fn flag(&self, name: &'static str) -> Result<bool, BoundsError> {
         match self.text(name)? {
             "TRUE" => Ok(true),
             "FALSE" => Ok(false),
@@ -136,7 +139,7 @@ impl Constants {
         }
     }
 
-    fn names(&self, name: &'static str) -> Result<Vec<String>, BoundsError> {
+    pub(crate) fn names(&self, name: &'static str) -> Result<Vec<String>, BoundsError> {
         let text = self.text(name)?;
         let inner = text.strip_prefix('{').and_then(|t| t.strip_suffix('}'));
         let inner = inner.ok_or_else(|| BoundsError::Value(name, text.to_owned()))?;

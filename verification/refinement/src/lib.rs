@@ -23,16 +23,18 @@
 //! taken for one because of a hash.
 //!
 //! What is compared is a [`Subject`]; [`raft`] is the one for Raft, [`abstraction`] its abstraction function,
-//! which trace validation of real nodes uses as well. A further protocol adds a subject.
+//! which trace validation of real nodes uses as well; [`broadcast`] is the one for causal broadcast. A further
+//! protocol adds a subject, and a line in `run.rs`.
 //!
 //! # What it does not show
 //!
-//! It is about the bounds of the configurations in `specs/raft/MCRaftRefine*.cfg`, which Rust and TLC read from
+//! It is about the bounds of the configurations in `specs/*/MC*Refine*.cfg`, which Rust and TLC read from
 //! one file. Rust states are told apart by 128 bits of hash, and TLC's by 64. What the abstraction forgets is said
 //! in [`abstraction`].
 
 pub mod abstraction;
 mod bounds;
+pub mod broadcast;
 mod compare;
 mod difference;
 mod graph;

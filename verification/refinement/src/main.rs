@@ -1,4 +1,4 @@
-//! Compares Raft in Rust with its specification, and prints the counts or the first disagreement.
+//! Compares protocols in Rust with their specifications, and prints the counts or the first disagreement.
 
 #![allow(clippy::print_stdout, reason = "a command-line tool")]
 
@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 const HELP: &str = "\
 Usage: quorate-refinement [--graph FILE] [CONFIGURATION]...
 
-Holds the graph of Raft in Rust against the one that TLC finds for specs/raft/MCRaftRefine.tla, within the
-bounds of each configuration: specs/raft/CONFIGURATION.cfg, MCRaftRefine if none is named. Run it from the
-root of the repository.
+Holds the graph of a protocol in Rust against the one that TLC finds for its specification, within the bounds
+of each configuration: specs/PROTOCOL/CONFIGURATION.cfg of Raft (MCRaftRefine*, the first if none is named) or
+causal broadcast (MCBroadcastRefine*). Run it from the root of the repository.
 
   --graph FILE   the graph of the one configuration that is named, which TLC wrote before with
                  `-dump dot,actionlabels FILE`, instead of running TLC
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     let mut same = true;
     for configuration in &arguments {
         let begin = Instant::now();
-        match run("specs/raft".as_ref(), configuration, &source, STATES_MAX) {
+        match run("specs".as_ref(), configuration, &source, STATES_MAX) {
             Ok(report) => {
                 println!("{configuration}\n{report}{}", verdict(&report));
                 println!("{:.0} s in all\n", begin.elapsed().as_secs_f64());

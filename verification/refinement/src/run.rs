@@ -1,14 +1,82 @@
 //! TLC and the comparison, one after the other.
 
+use crate::broadcast::{self, BroadcastSubject};
 use crate::raft::RaftSubject;
 use crate::{
-    Bounds, BoundsError, CompareError, Graph, GraphError, Pool, Report, Tlc, TlcError, compare,
+    Bounds, BoundsError, CompareError, Graph, GraphError, Pool, Report, Subject, Tlc, TlcError,
+    compare,
 };
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-/// The module whose actions have the names that the comparison knows.
-const MODULE: &str = "MCRaftRefine.tla";
+/// A protocol that is compared: the folder of its specification, and the module there whose actions have the
+/// names that its subject knows.
+const PROTOCOLS: &[Compared] = &[
+    Compared {
+        folder: "raft",
+        module: "MCRaftRefine.tla",
+        compare: |text, graph| {
+            let subject = RaftSubject::new(Bounds::parse(text).map_err(Within::Bounds)?);
+            graph.with(&subject)
+        },
+    },
+    Compared {
+        folder: "broadcast",
+        module: "MCBroadcast.tla",
+        compare: |text, graph| {
+            let bounds = broadcast::Bounds::parse(text).map_err(Within::Bounds)?;
+            graph.with(&BroadcastSubject::new(bounds))
+        },
+    },
+];
+
+struct Compared {
+    folder: &'static str,
+    module: &'static str,
+    /// Compares the Rust side, within the bounds in the text of a configuration, with TLC's.
+    compare: fn(&str, Specified<'_>) -> Result<Report, Within>,
+}
+
+/// The specification's graph, yet to be had.
+struct Specified<'a> {
+    module: PathBuf,
+    file: &'a Path,
+    source: &'a Source,
+    states_max: usize,
+}
+
+/// What can go wrong within one comparison.
+enum Within {
+    Bounds(BoundsError),
+    Run(RunError),
+}
+
+impl From<RunError> for Within {
+    fn from(error: RunError) -> Self {
+        Within::Run(error)
+    }
+}
+
+impl Specified<'_> {
+    fn with(self, subject: &impl Subject) -> Result<Report, Within> {
+        let mut pool = Pool::default();
+        let graph = self.graph(&mut pool)?;
+        let compared = compare(subject, &graph, &mut pool, self.states_max);
+        Ok(compared.map_err(RunError::from)?)
+    }
+
+    fn graph(&self, pool: &mut Pool) -> Result<Graph, RunError> {
+        match self.source {
+            Source::Tlc(tlc) => Ok(tlc.graph(&self.module, self.file, pool)?),
+            Source::File(path) => {
+                let opened = std::fs::File::open(path);
+                let opened = opened.map_err(|error| RunError::Io(path.clone(), error))?;
+                let read = Graph::read(BufReader::with_capacity(1 << 20, opened), pool);
+                read.map_err(|error| RunError::Graph(path.clone(), error))
+            }
+        }
+    }
+}
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +87,9 @@ pub enum RunError {
     /// A file has no graph.
     #[error("{0}: {1}")]
     Graph(PathBuf, #[source] GraphError),
+    /// No specification that is compared has this configuration.
+    #[error("there is no {0}.cfg in {1}, in a folder of a specification that is compared")]
+    Unknown(String, PathBuf),
     /// The configuration has no counterpart in Rust.
     #[error("{0}: {1}")]
     Bounds(PathBuf, #[source] BoundsError),
@@ -39,32 +110,39 @@ pub enum Source {
     File(PathBuf),
 }
 
-/// Compares Raft in Rust with `MCRaftRefine.tla` in the folder `specification`, within the bounds of a
-/// configuration there, named without `.cfg`.
+/// Compares a protocol in Rust with its specification, in a folder of `specifications`, within the bounds of a
+/// configuration there, named without `.cfg`: which protocol it is, the configuration's folder says.
 ///
 /// # Errors
 ///
 /// If either graph cannot be had whole. That they differ is no error: see [`Report::refines`].
 pub fn run(
-    specification: &Path,
+    specifications: &Path,
     configuration: &str,
     source: &Source,
     states_max: usize,
 ) -> Result<Report, RunError> {
-    let file = specification.join(format!("{configuration}.cfg"));
+    let file_of = |compared: &Compared| {
+        let folder = specifications.join(compared.folder);
+        folder.join(format!("{configuration}.cfg"))
+    };
+    let known = PROTOCOLS
+        .iter()
+        .find(|compared| file_of(compared).is_file());
+    let unknown = || RunError::Unknown(configuration.to_owned(), specifications.to_owned());
+    let compared = known.ok_or_else(unknown)?;
+    let file = file_of(compared);
     let text = std::fs::read_to_string(&file);
     let text = text.map_err(|error| RunError::Io(file.clone(), error))?;
-    let bounds = Bounds::parse(&text).map_err(|error| RunError::Bounds(file.clone(), error))?;
-    let mut pool = Pool::default();
-    let graph = match source {
-        Source::Tlc(tlc) => tlc.graph(&specification.join(MODULE), &file, &mut pool)?,
-        Source::File(path) => {
-            let opened = std::fs::File::open(path);
-            let opened = opened.map_err(|error| RunError::Io(path.clone(), error))?;
-            let read = Graph::read(BufReader::with_capacity(1 << 20, opened), &mut pool);
-            read.map_err(|error| RunError::Graph(path.clone(), error))?
-        }
+    let specified = Specified {
+        module: specifications.join(compared.folder).join(compared.module),
+        file: &file,
+        source,
+        states_max,
     };
-    let subject = RaftSubject::new(bounds);
-    Ok(compare(&subject, &graph, &mut pool, states_max)?)
+    let report = (compared.compare)(&text, specified);
+    report.map_err(|error| match error {
+        Within::Bounds(error) => RunError::Bounds(file.clone(), error),
+        Within::Run(error) => error,
+    })
 }

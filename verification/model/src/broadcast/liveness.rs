@@ -39,7 +39,7 @@ fn promise() -> Liveness<BroadcastModel> {
 fn base() -> Limits {
     Limits {
         broadcasts: vec![1, 0, 0],
-        repairers: vec![2, 3],
+        repairers: vec![2],
         repair_freely: true,
         crashes: 1,
         crashing: vec![1],
@@ -99,11 +99,23 @@ fn quick() -> Vec<Named> {
                 ),
         ),
         (
-            "supplies are lost without limit",
+            "two members, nothing lost and nobody repairs",
+            Limits {
+                repairers: Vec::new(),
+                crashes: 0,
+                crashing: Vec::new(),
+                ..two(1)
+            },
+            promise()
+                .without("disks that sync", DELIVERED, Pattern::syncs(), none)
+                .without("batches that arrive", DELIVERED, arrive("Update"), none),
+        ),
+        (
+            "what is sent again and again is lost again and again",
             two(1),
             promise()
-                .losses(1)
-                .lossy(arrive("Supply"))
+                .lossy(Pattern::deliveries())
+                .fair(Pattern::deliveries(), Fairness::Weak)
                 .must_fail(ENOUGH),
         ),
     ]
@@ -111,22 +123,24 @@ fn quick() -> Vec<Named> {
 
 fn ci() -> Vec<Named> {
     let sender = Pattern::recoveries().at(NodeId(1));
-    let others = Pattern::timers_of("Repair");
+    let to_third = Pattern::deliveries_of("Update")
+        .from(NodeId(1))
+        .at(NodeId(3));
+    let timers = Pattern::timers_of("Repair");
     vec![(
-        "the sender crashes and never comes back",
+        "the sender crashes and never comes back, a third has nothing from it",
         base(),
-        promise().losses(1).fair(sender, Fairness::None).without(
-            "repair timers that fire",
-            DELIVERED,
-            others,
-            Fairness::None,
-        ),
+        promise()
+            .lossy(to_third)
+            .fair(sender, Fairness::None)
+            .without("repair timers that fire", DELIVERED, timers, Fairness::None),
     )]
 }
 
 fn deep() -> Vec<Named> {
     let limits = Limits {
         broadcasts: vec![1, 1, 0],
+        repairers: vec![1, 2, 3],
         crashes: 0,
         crashing: Vec::new(),
         unsynced: 1,

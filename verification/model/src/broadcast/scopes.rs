@@ -98,7 +98,6 @@ fn ci() -> Vec<(&'static str, Limits)> {
         (
             "a question, its answer and a crash",
             Limits {
-                repairers: vec![1],
                 crashes: 1,
                 crashing: vec![2],
                 in_flight: 2,
@@ -121,13 +120,36 @@ fn ci() -> Vec<(&'static str, Limits)> {
 }
 
 fn deep() -> Vec<(&'static str, Limits)> {
-    vec![(
-        "a question, its answer, a crash and more in flight",
-        Limits {
-            repairers: vec![1, 2, 3],
-            crashes: 1,
-            in_flight: 3,
-            ..Limits::default()
-        },
-    )]
+    vec![
+        (
+            "a question, its answer, repair and a crash",
+            Limits {
+                repairers: vec![1],
+                crashes: 1,
+                crashing: vec![2],
+                in_flight: 2,
+                ..Limits::default()
+            },
+        ),
+        (
+            "three concurrent messages",
+            Limits {
+                broadcasts: vec![1, 1, 1],
+                replies: false,
+                in_flight: 2,
+                ..Limits::default()
+            },
+        ),
+        (
+            "a message outlives its sender, everybody repairs and may crash",
+            Limits {
+                broadcasts: vec![1, 0, 0],
+                repairers: vec![1, 2, 3],
+                crashes: 1,
+                crashing: vec![1, 2, 3],
+                in_flight: 2,
+                ..Limits::default()
+            },
+        ),
+    ]
 }
