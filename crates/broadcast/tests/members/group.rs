@@ -1,5 +1,5 @@
 //! Three members, their disks, a network that does as a random number says, and applications that remember
-//! what they have seen.
+//! what they have seen. What happens is written down, for scripts.
 
 use quorate_broadcast::{Broadcast, Command, Config, Ledger, Message, Output, Record, Timer};
 use quorate_clocks::{Causality, VectorClock};
@@ -37,14 +37,16 @@ pub(crate) struct Group {
     causes: BTreeMap<u64, Vec<Name>>,
     payloads: BTreeMap<Name, u64>,
     clocks: BTreeMap<Name, VectorClock<NodeId>>,
+    /// What was written, sent and told since it was last taken.
+    pub(crate) happened: Vec<String>,
 }
 
 impl Group {
-    pub(crate) fn new(window: usize) -> Self {
+    pub(crate) fn new(batch: usize, window: usize) -> Self {
         let ids = (1..=MEMBERS as u32).map(NodeId);
         let members = ids.clone().map(|id| Member {
             config: Config {
-                batch_messages: 3,
+                batch_messages: batch,
                 window_messages: window,
                 ..Config::new(id, ids.clone())
             },
@@ -62,6 +64,7 @@ impl Group {
             causes: BTreeMap::new(),
             payloads: BTreeMap::new(),
             clocks: BTreeMap::new(),
+            happened: Vec::new(),
         };
         (0..MEMBERS).for_each(|member| group.start(member));
         group
@@ -71,7 +74,10 @@ impl Group {
         let member = choice as usize / 16 % MEMBERS;
         let rest = choice as usize / 64;
         match choice % 16 {
-            0..=2 => self.broadcast(member, 1 + rest % 3),
+            0..=2 => {
+                let first = self.commands * 8;
+                self.broadcast(member, (first..=first + rest as u64 % 3).collect());
+            }
             3..=7 => self.deliver(rest, false),
             8 => self.deliver(rest, true),
             9 if !self.network.is_empty() => {
@@ -135,6 +141,7 @@ impl Group {
         wrong
     }
 
+    /// How many messages the disk of a member keeps.
     pub(crate) fn kept(&self, member: usize) -> usize {
         let disk = &self.members[member].disk;
         let ids = self.members.iter().map(|member| member.config.id);
@@ -164,10 +171,8 @@ impl Group {
         }
     }
 
-    fn broadcast(&mut self, member: usize, count: usize) {
+    pub(crate) fn broadcast(&mut self, member: usize, payloads: Vec<u64>) {
         let seen = self.members[member].application.seen.clone();
-        let first = self.commands * 8;
-        let payloads: Vec<u64> = (first..first + count as u64).collect();
         for payload in &payloads {
             self.causes.insert(*payload, seen.clone());
         }
@@ -176,7 +181,26 @@ impl Group {
         self.step(member, Event::Command(Command::Broadcast { id, payloads }));
     }
 
-    fn deliver(&mut self, at: usize, again: bool) {
+    /// The place in the network of the oldest message between two members.
+    pub(crate) fn oldest(&self, from: u32, to: u32) -> Option<usize> {
+        let mut network = self.network.iter();
+        network.position(|(a, b, _)| (a.0, b.0) == (from, to))
+    }
+
+    pub(crate) fn lose(&mut self, at: usize) {
+        self.network.remove(at);
+    }
+
+    /// What the application of a member has seen, in words.
+    pub(crate) fn seen(&self, member: usize) -> String {
+        let seen = self.members[member].application.seen.iter();
+        let seen: Vec<String> = seen
+            .map(|(sender, number)| format!("{sender}#{number}"))
+            .collect();
+        seen.join(" ")
+    }
+
+    pub(crate) fn deliver(&mut self, at: usize, again: bool) {
         if self.network.is_empty() {
             return;
         }
@@ -189,13 +213,13 @@ impl Group {
         self.step(to, Event::Receive { from, message });
     }
 
-    fn fire(&mut self, member: usize, timer: Timer) {
+    pub(crate) fn fire(&mut self, member: usize, timer: Timer) {
         if self.members[member].timers.remove(&timer) {
             self.step(member, Event::Timeout(timer));
         }
     }
 
-    fn consume(&mut self, member: usize, position: usize) {
+    pub(crate) fn consume(&mut self, member: usize, position: usize) {
         let seen = self.members[member].application.seen.len();
         let position = position.min(seen) as u64;
         self.step(member, Event::Command(Command::Consumed { position }));
@@ -223,12 +247,14 @@ impl Group {
         }
         let records: Vec<_> = this.gate.absorb(&mut fx).collect();
         if !records.is_empty() {
+            let written = records.iter().map(|record| format!("writes {record:?}"));
+            self.happened.extend(written);
             this.unsynced.push_back(records);
         }
         self.release(member);
     }
 
-    fn sync(&mut self, member: usize) {
+    pub(crate) fn sync(&mut self, member: usize) {
         let this = &mut self.members[member];
         while let Some(records) = this.unsynced.pop_front() {
             for record in &records {
@@ -245,9 +271,13 @@ impl Group {
             match promise {
                 Promise::Send { to, message } => {
                     assert!(Broadcast::backed(to, &message, &self.members[member].disk));
+                    self.happened.push(format!("to {to}: {message:?}"));
                     self.network.push((from, to, message));
                 }
-                Promise::Output(output) => self.told(member, output),
+                Promise::Output(output) => {
+                    self.happened.push(format!("tells {output:?}"));
+                    self.told(member, output);
+                }
             }
         }
     }
@@ -299,7 +329,7 @@ impl Group {
         seen.push(name);
     }
 
-    fn crash_or_start(&mut self, member: usize) {
+    pub(crate) fn crash_or_start(&mut self, member: usize) {
         let this = &mut self.members[member];
         if this.machine.is_none() {
             return self.start(member);

@@ -2,9 +2,7 @@
 //! applications that are slow to consume. What is delivered is held against what every application had
 //! seen when it broadcast, which knows nothing of clocks.
 
-mod group;
-
-use group::{Group, MEMBERS};
+use crate::group::{Group, MEMBERS};
 use proptest::prelude::*;
 
 proptest! {
@@ -15,7 +13,7 @@ proptest! {
         choices in proptest::collection::vec(any::<u32>(), 0..600),
         window in 4_usize..12,
     ) {
-        let mut group = Group::new(window);
+        let mut group = Group::new(3, window);
         for choice in choices {
             group.random_step(choice);
         }
@@ -31,7 +29,7 @@ proptest! {
     fn clocks_are_ordered_exactly_as_messages_happened(
         choices in proptest::collection::vec(any::<u32>(), 0..300),
     ) {
-        let mut group = Group::new(64);
+        let mut group = Group::new(3, 64);
         for choice in choices {
             group.random_step(choice);
         }

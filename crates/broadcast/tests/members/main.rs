@@ -1,0 +1,5 @@
+//! Groups of three members: random executions, and scenarios as scripts.
+
+mod golden;
+mod group;
+mod random;
