@@ -84,9 +84,9 @@ Turn(s, n) == [self |-> s, n |-> n, records |-> <<>>, before |-> {}, after |-> {
 
 Persist(u, record) == [u EXCEPT !.records = Append(@, record)]
 
-Promise(u, things) ==
-    IF u.records = <<>> THEN [u EXCEPT !.before = @ \cup things]
-                        ELSE [u EXCEPT !.after = @ \cup things]
+Promise(u, messages) ==
+    IF u.records = <<>> THEN [u EXCEPT !.before = @ \cup messages]
+                        ELSE [u EXCEPT !.after = @ \cup messages]
 
 \* To a node, to the own resource, to the caller, to consensus.
 Message(u, kind, t, to) == [kind |-> kind, txn |-> t, from |-> u.self, to |-> to, says |-> "Nothing"]
@@ -249,12 +249,12 @@ Handle(u, m) ==
 -----------------------------------------------------------------------------
 (* The gate, and what it lets go.                                          *)
 
-Vow(promises, things, needs) ==
+Vow(promises, messages, needs) ==
     LET last == Len(promises)
-    IN  IF things = {} THEN promises
+    IN  IF messages = {} THEN promises
         ELSE IF promises # <<>> /\ promises[last].needs = needs
-        THEN [promises EXCEPT ![last].things = @ \cup things]
-        ELSE Append(promises, [needs |-> needs, things |-> things])
+        THEN [promises EXCEPT ![last].messages = @ \cup messages]
+        ELSE Append(promises, [needs |-> needs, messages |-> messages])
 
 Absorb(c, u) ==
     LET batches == IF u.records = <<>> THEN c.unsynced ELSE Append(c.unsynced, u.records)
@@ -265,7 +265,7 @@ Absorb(c, u) ==
 RECURSIVE Release(_)
 Release(c) ==
     IF c.promised = <<>> \/ Head(c.promised).needs > 0 THEN c
-    ELSE Release([c EXCEPT !.promised = Tail(@), !.gone = @ \cup Head(c.promised).things])
+    ELSE Release([c EXCEPT !.promised = Tail(@), !.gone = @ \cup Head(c.promised).messages])
 
 Core(s) == [n |-> node[s], unsynced |-> unsynced[s], promised |-> promised[s], gone |-> {}]
 

@@ -86,6 +86,11 @@ impl Coordinator {
         self.epoch
     }
 
+    /// Whether this life has begun a transaction.
+    pub fn has_begun(&self) -> bool {
+        self.begun > 0
+    }
+
     /// The transactions that are open.
     pub fn open(&self) -> impl ExactSizeIterator<Item = (TxnId, &Open)> {
         self.open.iter().map(|(txn, open)| (*txn, open))

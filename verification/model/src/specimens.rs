@@ -5,6 +5,7 @@
 pub mod blind_comparison;
 pub mod counter_reset;
 pub mod expiring_lock;
+pub mod forgotten_decision;
 pub mod hasty_completion;
 pub mod naive_broadcast;
 
@@ -19,6 +20,8 @@ pub fn all() -> Vec<Box<dyn Configuration>> {
     vec![
         Box::new(hasty_completion::specimen()),
         Box::new(expiring_lock::specimen()),
+        Box::new(forgotten_decision::in_memory()),
+        Box::new(forgotten_decision::taken_for_failure()),
         Box::new(counter_reset::specimen()),
         Box::new(blind_comparison::specimen()),
         Box::new(naive_broadcast::counting()),
@@ -102,6 +105,8 @@ mod tests {
         assert_eq!(refuted(naive_broadcast::counting()), Some(4));
         assert_eq!(refuted(naive_broadcast::repeating()), Some(3));
         assert_eq!(refuted(naive_broadcast::keeping()), Some(2));
+        assert_eq!(refuted(forgotten_decision::in_memory()), Some(15));
+        assert_eq!(refuted(forgotten_decision::taken_for_failure()), Some(11));
         assert_eq!(refuted(counter_reset::specimen()), Some(3));
         assert_eq!(refuted(blind_comparison::specimen()), Some(3));
     }
@@ -112,6 +117,7 @@ mod tests {
             check(one, Options::default()).unwrap().passed()
         }
         assert!(passes(expiring_lock::scenario(true)));
+        assert!(passes(forgotten_decision::scenario(true, true)));
         assert!(passes(counter_reset::scenario(true)));
         assert!(passes(blind_comparison::scenario(true)));
         let sound = naive_broadcast::Flaw::None;

@@ -77,6 +77,7 @@
 pub mod assembly;
 pub mod broadcast;
 mod campaign;
+pub mod commit;
 pub mod fault;
 mod journal;
 mod minimise;

@@ -2,6 +2,7 @@
 
 use crate::assembly::AssemblyNode;
 use crate::broadcast::{self, BroadcastGroup};
+use crate::commit::{self, CommitGroup};
 use crate::raft::{Canary, RaftGroup};
 use crate::report::RunReport;
 use crate::run::{Plan, run};
@@ -50,6 +51,26 @@ pub const PROTOCOLS: &[Registered] = &[
         run: |plan| {
             run(plan, |random| {
                 BroadcastGroup::drawn(random, broadcast::Canary::Amnesia)
+            })
+        },
+    },
+    Registered {
+        name: "commit",
+        about: "two to five nodes that commit transactions, their resources and callers",
+        canary: false,
+        run: |plan| {
+            run(plan, |random| {
+                CommitGroup::drawn(random, commit::Canary::None)
+            })
+        },
+    },
+    Registered {
+        name: "commit-amnesia",
+        about: "canary: a coordinator forgets at a restart what it has committed",
+        canary: true,
+        run: |plan| {
+            run(plan, |random| {
+                CommitGroup::drawn(random, commit::Canary::Amnesia)
             })
         },
     },

@@ -126,14 +126,16 @@ fn abandoned(mode: Mode) -> CommitModel {
         crashes: 1,
         impatience: false,
         in_flight: ROOM,
-        rounds: 4,
+        unsynced: 1,
+        promises: 9,
+        rounds: 3,
         ..base()
     };
     let coordinator = NodeId(1);
     let liveness = Liveness::default()
         .fair(Pattern::requests(), Fairness::Weak)
         .fair(Pattern::recoveries().at(coordinator), Fairness::None)
-        .timely("timers fire when nothing else is on its way", 1, |moment| {
+        .timely("timers fire when nothing else is on its way", 0, |moment| {
             moment.is_quiet()
         })
         .leads_to(

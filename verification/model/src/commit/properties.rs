@@ -57,10 +57,13 @@ pub(super) fn safety(limits: &Limits) -> Vec<Property<CommitModel>> {
                 !up.unsynced.is_empty() || invariants::memory_is_disk(&up.machine, &up.durable)
             })
         }),
-        Property::always("nothing is prepared twice", |state: &Found, _| {
-            let mut resources = state.clients().resources();
-            resources.all(|(_, _, resource)| !resource.asked_again)
-        }),
+        Property::always(
+            "what has committed is not prepared again",
+            |state: &Found, _| {
+                let mut resources = state.clients().resources();
+                resources.all(|(_, _, resource)| !resource.asked_again)
+            },
+        ),
         Property::always("who waits has a timer", |state: &Found, _| {
             running(state).all(|(up, _)| is_watched(up))
         }),

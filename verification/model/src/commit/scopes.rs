@@ -52,9 +52,9 @@ fn agreed() -> Limits {
         impatience: false,
         crashes: 1,
         in_flight: 2,
-        unsynced: 2,
-        promises: 7,
-        rounds: 2,
+        unsynced: 1,
+        promises: 5,
+        rounds: 1,
         ..base()
     }
 }
@@ -90,6 +90,16 @@ fn quick() -> Vec<(&'static str, Limits)> {
                 in_flight: 2,
                 unsynced: 1,
                 ..base()
+            },
+        ),
+        (
+            "a caller that asks, and a crash",
+            Limits {
+                questions: 1,
+                remembered: 0,
+                crashes: 1,
+                in_flight: 2,
+                ..pair()
             },
         ),
     ]

@@ -47,13 +47,13 @@ pub struct Resource {
     pub done: bool,
     /// It was told to undo what it had been told to do, or the other way round.
     pub contradicted: bool,
-    /// It was asked to prepare a second time.
+    /// It was asked to prepare what it had committed.
     pub asked_again: bool,
 }
 
 impl Surroundings {
     /// So many callers that have not begun.
-    pub(super) fn new(callers: usize) -> Self {
+    pub fn new(callers: usize) -> Self {
         Surroundings {
             callers: vec![Caller::default(); callers],
             resources: BTreeMap::new(),
@@ -109,7 +109,8 @@ impl Surroundings {
         resources.chain(callers.flatten())
     }
 
-    pub(super) fn says(&mut self, node: NodeId, command: &Command<()>) {
+    /// A caller or a resource says something to its node.
+    pub fn says(&mut self, node: NodeId, command: &Command<()>) {
         match command {
             Command::Begin { request, .. } => {
                 if let Some(caller) = self.callers.get_mut(request.0 as usize) {
@@ -127,7 +128,8 @@ impl Surroundings {
         }
     }
 
-    pub(super) fn hears(&mut self, node: NodeId, output: &Output<()>) {
+    /// A node tells a caller or its resource something.
+    pub fn hears(&mut self, node: NodeId, output: &Output<()>) {
         match output {
             Output::Begun { request, txn } => {
                 if let Some(caller) = self.callers.get_mut(request.0 as usize) {
@@ -144,7 +146,7 @@ impl Surroundings {
             Output::Rejected { .. } => {}
             Output::Prepare { txn, work: () } => {
                 let resource = self.resources.entry((node, *txn)).or_default();
-                resource.asked_again |= resource.asked;
+                resource.asked_again |= resource.told == Some(Decision::Commit);
                 resource.asked = true;
             }
             Output::Commit { txn } => self.instructed(node, *txn, Decision::Commit),
