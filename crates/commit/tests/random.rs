@@ -102,7 +102,9 @@ impl Quick {
         let node = Node::start(&config, &disk, &mut fx);
         let mut quick = Quick { config, disk, node };
         let own = quick.settle(&mut fx);
-        own.into_iter().for_each(|event| drop(quick.step(event)));
+        for event in own {
+            assert_eq!(quick.step(event), Ok(()));
+        }
         quick
     }
 
