@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use rand::Rng;
 use std::error::Error;
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, ConnectError, Response, Status};
 
@@ -67,6 +67,28 @@ impl<S: Clone> Members<S> {
     /// Every member that is known.
     pub fn all(&self) -> Vec<(String, S)> {
         self.0.lock().members.clone()
+    }
+
+    /// Asks every member that is known, one after the other and each for so long as `patience`; their answers, or
+    /// why there is none.
+    pub async fn each<T, F>(
+        &self,
+        patience: Duration,
+        mut ask: impl FnMut(S) -> F,
+    ) -> Vec<(String, Result<T, String>)>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let mut answers = Vec::new();
+        for (address, stub) in self.all() {
+            let answer = match timeout(patience, ask(stub)).await {
+                Ok(Ok(response)) => Ok(response.into_inner()),
+                Ok(Err(status)) => Err(words(&status)),
+                Err(_) => Err(silence(patience)),
+            };
+            answers.push((address, answer));
+        }
+        answers
     }
 
     /// Makes `attempt` at the member that answered last, and then at others, until one succeeds, an answer

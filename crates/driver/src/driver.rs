@@ -41,6 +41,7 @@ pub(crate) struct Counters {
     pub(crate) turns: AtomicU64,
     pub(crate) steps: AtomicU64,
     pub(crate) dropped_full: AtomicU64,
+    pub(crate) sent: AtomicU64,
 }
 
 /// A machine and everything around it.
@@ -305,6 +306,8 @@ where
     /// Lets out what the turn has collected.
     fn leave(&mut self) {
         self.append();
+        let sent = self.messages.len() as u64;
+        self.counters.sent.fetch_add(sent, Ordering::Relaxed);
         for (to, payload) in self.messages.drain(..) {
             self.network.send(to, self.config.group, payload);
         }

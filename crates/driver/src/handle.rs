@@ -86,6 +86,8 @@ pub struct DriverStats {
     pub steps: u64,
     /// Messages from peers dropped because the inbox was full.
     pub dropped_full: u64,
+    /// Messages handed to the network, for other nodes.
+    pub sent: u64,
 }
 
 /// Starts the machine of `config.group` from its durable records and drives it until it is shut down.
@@ -258,6 +260,7 @@ impl<M: Machine> Handle<M> {
             turns: self.counters.turns.load(Ordering::Relaxed),
             steps: self.counters.steps.load(Ordering::Relaxed),
             dropped_full: self.counters.dropped_full.load(Ordering::Relaxed),
+            sent: self.counters.sent.load(Ordering::Relaxed),
         }
     }
 }

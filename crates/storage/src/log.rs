@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 /// The random identity of a log, in every frame of it.
@@ -57,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) id: LogId,
     pub(crate) directory: Directory,
+    /// Written since the log was opened.
+    pub(crate) rounds: AtomicU64,
 }
 
 /// The record log of a node. Clones are handles of the same log.
@@ -105,6 +108,7 @@ impl RecordLog {
             options,
             id,
             directory,
+            rounds: AtomicU64::new(0),
         });
         let mut writer = Writer::new(Arc::clone(&shared), next_round);
         // What was recovered is not in the last round any more, so no later damage can pass for a tear.
@@ -242,6 +246,43 @@ impl RecordLog {
         records: Vec<Bytes>,
         done: Box<dyn FnOnce() + Send>,
     ) -> Result<u64, AppendError> {
+        let job = self.job(group, records, done)?;
+        self.0.shared.queue.push(job, true)
+    }
+
+    /// As [`append`](RecordLog::append), without a round of its own: the batch becomes durable with the next one
+    /// that is appended, of whichever group, and at the latest after [`hurry`](RecordLog::hurry). For records
+    /// that nobody waits for, or that another one follows at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](RecordLog::append).
+    pub fn append_lazily(
+        &self,
+        group: GroupId,
+        records: Vec<Bytes>,
+        done: Box<dyn FnOnce() + Send>,
+    ) -> Result<u64, AppendError> {
+        let job = self.job(group, records, done)?;
+        self.0.shared.queue.push(job, false)
+    }
+
+    /// Writes what was appended lazily, if it still waits. Never waits itself.
+    pub fn hurry(&self) {
+        self.0.shared.queue.hurry();
+    }
+
+    /// How many rounds were written since the log was opened, each with one sync.
+    pub fn rounds(&self) -> u64 {
+        self.0.shared.rounds.load(Ordering::Relaxed)
+    }
+
+    fn job(
+        &self,
+        group: GroupId,
+        records: Vec<Bytes>,
+        done: Box<dyn FnOnce() + Send>,
+    ) -> Result<Job, AppendError> {
         if group == OWN_GROUP {
             return Err(AppendError::ReservedGroup(group));
         }
@@ -260,14 +301,13 @@ impl RecordLog {
                 limit: MAX_BATCH_BYTES,
             });
         }
-        let job = Job {
+        Ok(Job {
             group,
             batch: 0,
             records,
             bytes,
             done,
-        };
-        self.0.shared.queue.push(job)
+        })
     }
 
     /// The batches of `group` up to number `up_to` are not needed any more: they are not replayed, and

@@ -19,6 +19,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// A round is not made longer once it has this many bytes, so that its buffer stays small and the
@@ -46,6 +47,8 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct Waiting {
     jobs: VecDeque<Job>,
+    /// Whether any of them is waited for: the others go with whatever comes next.
+    urgent: bool,
     /// Of the jobs here and of those that the writer holds.
     bytes: usize,
     closed: bool,
@@ -64,8 +67,8 @@ impl Queue {
         }
     }
 
-    /// Queues the job and numbers its batch.
-    pub(crate) fn push(&self, mut job: Job) -> Result<u64, AppendError> {
+    /// Queues the job and numbers its batch. One that is not `urgent` waits for the next that is.
+    pub(crate) fn push(&self, mut job: Job, urgent: bool) -> Result<u64, AppendError> {
         let mut waiting = self.waiting.lock();
         if waiting.closed {
             return Err(AppendError::Stopped);
@@ -78,10 +81,21 @@ impl Queue {
         // Later ones find the writer awake already, or busy: it looks again before it sleeps. One that waits
         // for others to come is told when there is enough for a round.
         let is_enough = before < ROUND_BYTES && waiting.bytes >= ROUND_BYTES;
-        if waiting.jobs.len() == 1 || is_enough {
+        let was_urgent = waiting.urgent;
+        waiting.urgent |= urgent || is_enough;
+        if waiting.urgent && (!was_urgent || is_enough) {
             self.changed.notify_one();
         }
         Ok(batch)
+    }
+
+    /// What waits for others to come is to wait no longer.
+    pub(crate) fn hurry(&self) {
+        let mut waiting = self.waiting.lock();
+        if !waiting.jobs.is_empty() && !waiting.urgent {
+            waiting.urgent = true;
+            self.changed.notify_one();
+        }
     }
 
     /// The group needs only what comes after `up_to`.
@@ -108,12 +122,12 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Moves all that waits into `jobs`, which is empty; waits until there is a job, or files are to be
+    /// Moves all that waits into `jobs`, which is empty; waits until there is an urgent job, or files are to be
     /// deleted. Before `earliest` it waits for more jobs, unless there is enough for a round. False at the
     /// end.
     fn take(&self, jobs: &mut VecDeque<Job>, earliest: Option<Instant>) -> bool {
         let mut waiting = self.waiting.lock();
-        while waiting.jobs.is_empty() && !waiting.closed && !waiting.retention.is_due() {
+        while !waiting.urgent && !waiting.closed && !waiting.retention.is_due() {
             self.changed.wait(&mut waiting);
         }
         if let Some(earliest) = earliest {
@@ -123,6 +137,7 @@ impl Queue {
                 }
             }
         }
+        waiting.urgent = false;
         std::mem::swap(&mut waiting.jobs, jobs);
         !jobs.is_empty() || !waiting.closed
     }
@@ -303,6 +318,7 @@ impl Writer {
             .queue
             .retention(|retention| retention.written(file, round, bytes, batches));
         self.next_round += 1;
+        shared.rounds.fetch_add(1, Ordering::Relaxed);
         // A long record must not keep its buffer for ever.
         self.frame.value.shrink_to(ROUND_BYTES);
         Ok(())

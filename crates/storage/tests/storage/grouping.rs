@@ -66,3 +66,37 @@ fn closing_writes_what_is_queued_and_the_last_handle_may_go_anywhere() {
     drop(log);
     dropped.recv().unwrap();
 }
+
+#[test]
+fn what_was_appended_lazily_goes_with_the_next_batch_or_when_it_is_told_to() {
+    let temp = tempfile::tempdir().unwrap();
+    let log = reopen(temp.path()).unwrap();
+    let (tell, heard) = std::sync::mpsc::channel();
+    let done = |name: String| {
+        let tell = tell.clone();
+        Box::new(move || tell.send(name).unwrap())
+    };
+    let group = quorate_storage::GroupId;
+    let before = log.rounds();
+    for n in 0..50 {
+        let lazy = done(format!("lazy {n}"));
+        log.append_lazily(group(1), vec!["of two".into()], lazy)
+            .unwrap();
+        let urgent = done(format!("urgent {n}"));
+        log.append(group(2), vec!["one sync".into()], urgent)
+            .unwrap();
+        assert_eq!(heard.recv().unwrap(), format!("lazy {n}"));
+        assert_eq!(heard.recv().unwrap(), format!("urgent {n}"));
+    }
+    assert_eq!(log.rounds() - before, 50);
+
+    log.append_lazily(group(1), vec![], done("hurried".to_owned()))
+        .unwrap();
+    log.hurry();
+    assert_eq!(heard.recv().unwrap(), "hurried");
+    // Closing forgets nothing.
+    log.append_lazily(group(1), vec![], done("closed".to_owned()))
+        .unwrap();
+    log.close().unwrap();
+    assert_eq!(heard.recv().unwrap(), "closed");
+}
