@@ -43,7 +43,7 @@ pub fn node<K: Value + Ord, V: Value>(
             return Err("what is decided is not attempted");
         };
         if let Some(ballot) = attempt.ballot()
-            && (ballot.node != config.id || ballot != acceptor.promised)
+            && ballot != acceptor.promised
         {
             return Err("a proposer keeps its own promise");
         }

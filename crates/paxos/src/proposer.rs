@@ -82,6 +82,16 @@ impl<V> Attempt<V> {
         }
     }
 
+    /// What it proposes if nothing may have been decided; nothing as long as all who wait only read.
+    pub fn value(&self) -> Option<&V> {
+        self.value.as_ref()
+    }
+
+    /// The requests that wait for it, oldest first, and for what.
+    pub fn requests(&self) -> impl Iterator<Item = (u64, Wish)> {
+        self.waiting.iter().map(|one| (one.request, one.wish))
+    }
+
     /// How many requests wait for it.
     pub fn waiting(&self) -> usize {
         self.waiting.len()

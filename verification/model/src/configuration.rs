@@ -87,7 +87,7 @@ pub const PROTOCOLS: &[Registered] = &[
         name: "paxos",
         promise: "a decision is made once, whoever proposes and whatever crashes",
         configurations: |scope| boxed(paxos::scope(scope)),
-        liveness: |_| Vec::new(),
+        liveness: |scope| boxed(paxos::liveness::scope(scope)),
     },
     Registered {
         name: "assembly",

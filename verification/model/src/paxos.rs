@@ -6,6 +6,7 @@
 //! most of linearizability: a slower network only allows more orders.
 
 mod clients;
+pub mod liveness;
 mod properties;
 mod scopes;
 
@@ -16,8 +17,7 @@ use crate::{Bounds, Node, Property, Protocol, Request, State, Up};
 use clients::Client;
 use quorate_machine::NodeId;
 use quorate_paxos::{
-    Acceptor, Ballot, Command, Config, Durable, Instance, Message, Output, Paxos, Phase, Timer,
-    invariants,
+    Acceptor, Command, Config, Durable, Instance, Message, Output, Paxos, Phase, Timer, invariants,
 };
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
 
@@ -355,6 +355,3 @@ impl Protocol for PaxosModel {
         }
     }
 }
-
-/// The ballot of an acceptor that has not promised any.
-const NONE: Ballot = Ballot::NONE;

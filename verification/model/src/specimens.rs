@@ -8,10 +8,12 @@ pub mod expiring_lock;
 pub mod forgotten_decision;
 pub mod hasty_completion;
 pub mod naive_broadcast;
+pub mod naive_paxos;
 
 use crate::protocol::Bound;
 use crate::{CheckError, Configuration, LivenessReport, Options, Protocol, Report, Verdict};
 use crate::{check, check_liveness, explore};
+use naive_paxos::Rule;
 use std::io;
 use std::net::SocketAddr;
 
@@ -27,6 +29,9 @@ pub fn all() -> Vec<Box<dyn Configuration>> {
         Box::new(naive_broadcast::counting()),
         Box::new(naive_broadcast::repeating()),
         Box::new(naive_broadcast::keeping()),
+        Box::new(naive_paxos::specimen(Rule::PromisesTellBallots)),
+        Box::new(naive_paxos::specimen(Rule::BallotsAreOwned)),
+        Box::new(naive_paxos::specimen(Rule::AcceptingPromises)),
     ]
 }
 
@@ -109,6 +114,10 @@ mod tests {
         assert_eq!(refuted(forgotten_decision::taken_for_failure()), Some(11));
         assert_eq!(refuted(counter_reset::specimen()), Some(3));
         assert_eq!(refuted(blind_comparison::specimen()), Some(3));
+        let naive = |rule| refuted(naive_paxos::specimen(rule));
+        assert_eq!(naive(Rule::PromisesTellBallots), Some(19));
+        assert_eq!(naive(Rule::BallotsAreOwned), Some(13));
+        assert_eq!(naive(Rule::AcceptingPromises), Some(19));
     }
 
     #[test]
@@ -125,6 +134,7 @@ mod tests {
             "a causal broadcast",
             sound
         )));
+        assert!(passes(naive_paxos::scenario(Rule::AllKept)));
     }
 
     #[test]

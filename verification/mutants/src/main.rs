@@ -35,8 +35,12 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    // Some bugs take a configuration that no quick check has time for.
     let registered = PROTOCOLS.iter().find(|known| known.name == protocol);
-    let configurations = registered.map(|known| (known.configurations)(scope));
+    let configurations = registered.map(|known| {
+        let scopes = [scope, Scope::Ci].into_iter();
+        scopes.flat_map(|scope| (known.configurations)(scope))
+    });
     let mut configurations = configurations.into_iter().flatten();
     let Some(configuration) = configurations.find(|one| one.title() == title) else {
         eprintln!("{protocol} has no configuration {title:?} in this scope");

@@ -21,8 +21,8 @@
 
 mod leading;
 
-use crate::Value;
-use quorate_machine::{Gate, NodeId, Promise};
+use crate::{Value, grain};
+use quorate_machine::{Gate, NodeId};
 use quorate_raft::{
     Config, Durable, Entry, Flow, Leader, Log, Message, Payload, Position, Progress, Raft, Record,
     Role, SessionId, StateMachine, Term,
@@ -163,29 +163,7 @@ impl<N: Names> Abstraction<N> {
         gate: &Gate<Raft<S>>,
         batches: impl IntoIterator<Item = usize>,
     ) -> Value {
-        if gate.waiting().len() == 0 {
-            return Value::sequence([]);
-        }
-        // A gate does not say what a promise waits for, but lets go of it as soon as that is durable.
-        let mut gate = gate.clone();
-        let mut due = |records: usize| {
-            gate.synced(records as u64);
-            let released = std::iter::from_fn(|| gate.release());
-            let sent = released.filter_map(|promise| match promise {
-                Promise::Send { to, message } => Some(self.message(node, to, &message)),
-                Promise::Output(_) => None,
-            });
-            sent.collect::<std::collections::BTreeSet<_>>()
-        };
-        let waits = std::iter::once(0).chain(batches).zip(0..);
-        let promises = waits.map(|(records, needs)| (needs, due(records)));
-        let promises = promises.filter(|(_, messages)| !messages.is_empty());
-        Value::sequence(promises.map(|(needs, messages)| {
-            Value::record([
-                ("needs", Value::number(needs)),
-                ("messages", Value::Set(messages)),
-            ])
-        }))
+        grain::promised(gate, batches, |to, message| self.message(node, to, message))
     }
 
     /// An element of `net`.

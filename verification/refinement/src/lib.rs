@@ -23,8 +23,9 @@
 //! taken for one because of a hash.
 //!
 //! What is compared is a [`Subject`]; [`raft`] is the one for Raft, [`abstraction`] its abstraction function,
-//! which trace validation of real nodes uses as well; [`broadcast`] is the one for causal broadcast. A further
-//! protocol adds a subject, and a line in `run.rs`.
+//! which trace validation of real nodes uses as well; [`broadcast`] is the one for causal broadcast, [`paxos`] the
+//! one for Paxos. A further protocol adds a subject, and a line in `run.rs`; [`grain`] has what those whose
+//! specifications have the machine's grain share.
 //!
 //! # What it does not show
 //!
@@ -37,8 +38,10 @@ mod bounds;
 pub mod broadcast;
 mod compare;
 mod difference;
+pub mod grain;
 mod graph;
 mod parse;
+pub mod paxos;
 mod pool;
 pub mod raft;
 mod report;

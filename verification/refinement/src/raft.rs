@@ -15,9 +15,10 @@
 use crate::Value;
 use crate::abstraction::{Abstraction, AbstractionError, Names, down};
 use crate::bounds::Bounds;
+use crate::grain::{self, position, told, up};
 use crate::subject::{Move, Subject};
-use quorate_machine::{NodeId, Promise};
-use quorate_model::{Action, Node, Property, Protocol, Request, State, System, Up};
+use quorate_machine::NodeId;
+use quorate_model::{Action, Protocol, Request, State, System, Up};
 use quorate_raft::{
     Command, Config, Entry, Index, Message, Outcome, Output, Raft, Replicated, SessionId,
     StateMachine, Term, Timer,
@@ -43,79 +44,25 @@ fn session(position: usize) -> SessionId {
     SessionId(1_000_000 + position as u64)
 }
 
-/// The nodes and their bounds.
-pub struct Members {
-    nodes: Vec<NodeId>,
-    configs: Vec<Config<Nothing>>,
-    bounds: quorate_model::Bounds,
-}
+/// The nodes.
+pub type Members = grain::Members<Raft<Nothing>>;
 
-impl Members {
-    fn new(bounds: &Bounds) -> Self {
-        let nodes: Vec<NodeId> = (1..=bounds.servers.len() as u32).map(NodeId).collect();
-        let mut genesis = Replicated::new(Nothing);
-        for position in 0..bounds.sessions.len() {
-            genesis.open(Index(session(position).0), u32::MAX);
-        }
-        let config = |id: &NodeId| Config {
-            pre_vote: bounds.pre_vote,
-            check_quorum: bounds.check_quorum,
-            batch_entries: bounds.batch_entries,
-            window_entries: bounds.window_entries,
-            genesis: genesis.clone(),
-            ..Config::new(*id, nodes.iter().copied(), Nothing)
-        };
-        Members {
-            configs: nodes.iter().map(config).collect(),
-            nodes,
-            bounds: quorate_model::Bounds {
-                crashes: bounds.max_crashes,
-                // Every delivery is one; no path comes near.
-                duplications: u8::MAX,
-                in_flight: usize::MAX,
-                unsynced: bounds.max_unsynced,
-                own: Vec::new(),
-            },
-        }
+fn members(bounds: &Bounds) -> Members {
+    let nodes: Vec<NodeId> = (1..=bounds.servers.len() as u32).map(NodeId).collect();
+    let mut genesis = Replicated::new(Nothing);
+    for position in 0..bounds.sessions.len() {
+        genesis.open(Index(session(position).0), u32::MAX);
     }
-}
-
-impl Protocol for Members {
-    type Machine = Raft<Nothing>;
-    /// What was released to the application, oldest first.
-    type Clients = Vec<Output<Nothing>>;
-
-    fn name(&self) -> &str {
-        "raft"
-    }
-
-    fn nodes(&self) -> &[NodeId] {
-        &self.nodes
-    }
-
-    fn config(&self, node: NodeId) -> &Config<Nothing> {
-        &self.configs[node.0 as usize - 1]
-    }
-
-    fn bounds(&self) -> &quorate_model::Bounds {
-        &self.bounds
-    }
-
-    fn clients(&self) -> Self::Clients {
-        Vec::new()
-    }
-
-    fn requests(&self, _: &State<Self>, _: &mut Vec<Request<Raft<Nothing>>>) {}
-
-    fn requested(&self, _: &mut Self::Clients, _: &Request<Raft<Nothing>>) {}
-
-    fn output(&self, clients: &mut Self::Clients, _: NodeId, output: &Output<Nothing>) {
-        clients.push(output.clone());
-    }
-
-    fn properties(&self) -> Vec<Property<Self>> {
-        Vec::new()
-    }
+    let config = |id: &NodeId| Config {
+        pre_vote: bounds.pre_vote,
+        check_quorum: bounds.check_quorum,
+        batch_entries: bounds.batch_entries,
+        window_entries: bounds.window_entries,
+        genesis: genesis.clone(),
+        ..Config::new(*id, nodes.iter().copied(), Nothing)
+    };
+    let configs = nodes.iter().map(config).collect();
+    Members::new("raft", configs, bounds.max_crashes, bounds.max_unsynced)
 }
 
 /// The specification's names.
@@ -177,7 +124,7 @@ impl RaftSubject {
             sessions: bounds.sessions.clone(),
         };
         RaftSubject {
-            system: System::new(Arc::new(Members::new(&bounds))),
+            system: System::new(Arc::new(members(&bounds))),
             abstraction: Abstraction::new(names),
             bounds,
         }
@@ -248,7 +195,7 @@ impl RaftSubject {
         let (mut nodes, mut disks, mut unsynced, mut promised) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let protocol = self.system.protocol();
-        for (id, node) in protocol.nodes.iter().zip(state.nodes()) {
+        for (id, node) in protocol.nodes().iter().zip(state.nodes()) {
             let server = self.abstraction.names().server(*id);
             disks.push((server.clone(), self.abstraction.durable(node.durable())));
             let (machine, batches, promises) = match node.up() {
@@ -342,7 +289,7 @@ impl Subject for RaftSubject {
         let mut actions = Vec::new();
         stateright::Model::actions(&self.system, state, &mut actions);
         let commands = self.commands(history);
-        for (node, running) in self.system.protocol().nodes.iter().zip(state.nodes()) {
+        for (node, running) in self.system.protocol().nodes().iter().zip(state.nodes()) {
             if running.machine().is_some_and(Raft::is_leader) {
                 actions.extend(commands.iter().map(|command| {
                     Action::Request(Request {
@@ -360,7 +307,7 @@ impl Subject for RaftSubject {
     }
 
     fn identify(&self, state: &State<Members>, history: &History, hasher: &mut impl Hasher) {
-        for (id, node) in self.system.protocol().nodes.iter().zip(state.nodes()) {
+        for (id, node) in self.system.protocol().nodes().iter().zip(state.nodes()) {
             node.durable().hash(hasher);
             let Some(up) = node.up() else {
                 false.hash(hasher);
@@ -394,16 +341,15 @@ impl Subject for RaftSubject {
             "Reads" => history.spent.reads += 1,
             _ => {}
         }
-        let node = self.node(&step.action);
-        let (Some(was), Some(is)) = (up(before, node), up(after, node)) else {
+        let node = position(&step.action);
+        let (Some(_), Some(raft)) = (machine(before, node), machine(after, node)) else {
             return history; // a crash or a recovery
         };
-        let raft = &is.machine;
         let known = history.decided.len();
         let news = raft.log().entries().take(raft.commit().0 as usize);
         let news = news.skip(known).map(|entry| (entry.clone(), raft.term()));
         history.decided.extend(news);
-        for output in promised(before, was, after, is) {
+        for output in told(before, after, node) {
             match output {
                 Output::Applied {
                     session,
@@ -429,48 +375,6 @@ impl Subject for RaftSubject {
     ) -> Result<Value, AbstractionError> {
         Ok(Value::record(self.variables(state, history)?))
     }
-}
-
-impl RaftSubject {
-    /// The position of the node to which something happens.
-    fn node(&self, action: &Action<Raft<Nothing>>) -> usize {
-        let position = |id: NodeId| id.0 as usize - 1;
-        match action {
-            Action::Request(request) => position(request.node),
-            Action::Deliver(envelope) | Action::Duplicate(envelope) | Action::Lose(envelope) => {
-                position(envelope.to)
-            }
-            Action::Timeout(node, _)
-            | Action::Sync(node)
-            | Action::Crash(node)
-            | Action::Recover(node) => *node,
-        }
-    }
-}
-
-/// What a node has newly promised to the application in a step: promises are kept in their order, so it is
-/// what comes after those that waited before.
-fn promised(
-    before: &State<Members>,
-    was: &Up<Raft<Nothing>>,
-    after: &State<Members>,
-    is: &Up<Raft<Nothing>>,
-) -> Vec<Output<Nothing>> {
-    let waiting = |up: &Up<Raft<Nothing>>| {
-        let promises = up.gate.waiting();
-        let outputs = promises.filter_map(|promise| match promise {
-            Promise::Output(output) => Some(output.clone()),
-            Promise::Send { .. } => None,
-        });
-        outputs.collect::<Vec<_>>()
-    };
-    let released = after.clients()[before.clients().len()..].iter().cloned();
-    let all = released.chain(waiting(is));
-    all.skip(waiting(was).len()).collect()
-}
-
-fn up(state: &State<Members>, node: usize) -> Option<&Up<Raft<Nothing>>> {
-    state.nodes().nth(node).and_then(Node::up)
 }
 
 fn machine(state: &State<Members>, node: usize) -> Option<&Raft<Nothing>> {

@@ -1,6 +1,7 @@
 //! TLC and the comparison, one after the other.
 
 use crate::broadcast::{self, BroadcastSubject};
+use crate::paxos::PaxosSubject;
 use crate::raft::RaftSubject;
 use crate::{
     Bounds, BoundsError, CompareError, Graph, GraphError, Pool, Report, Subject, Tlc, TlcError,
@@ -19,6 +20,11 @@ const PROTOCOLS: &[Compared] = &[
             let subject = RaftSubject::new(Bounds::parse(text).map_err(Within::Bounds)?);
             graph.with(&subject)
         },
+    },
+    Compared {
+        folder: "paxos",
+        module: "MCPaxosRefine.tla",
+        compare: |text, graph| graph.with(&PaxosSubject::new(text).map_err(Within::Bounds)?),
     },
     Compared {
         folder: "broadcast",

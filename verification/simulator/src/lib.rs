@@ -82,6 +82,7 @@ pub mod fault;
 mod journal;
 mod minimise;
 mod node;
+pub mod paxos;
 mod protocols;
 pub mod raft;
 mod random;

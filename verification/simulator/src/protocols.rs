@@ -3,6 +3,7 @@
 use crate::assembly::AssemblyNode;
 use crate::broadcast::{self, BroadcastGroup};
 use crate::commit::{self, CommitGroup};
+use crate::paxos::{self, PaxosGroup};
 use crate::raft::{Canary, RaftGroup};
 use crate::report::RunReport;
 use crate::run::{Plan, run};
@@ -27,6 +28,16 @@ pub const PROTOCOLS: &[Registered] = &[
         about: "three or five nodes and clients of a replicated ledger",
         canary: false,
         run: |plan| run(plan, |random| RaftGroup::drawn(random, Canary::None)),
+    },
+    Registered {
+        name: "paxos",
+        about: "three or five nodes that make decisions, and clients that propose and read",
+        canary: false,
+        run: |plan| {
+            run(plan, |random| {
+                PaxosGroup::drawn(random, paxos::Canary::None)
+            })
+        },
     },
     Registered {
         name: "assembly",
@@ -85,5 +96,15 @@ pub const PROTOCOLS: &[Registered] = &[
         about: "canary: disks say that they have what they do not have yet",
         canary: true,
         run: |plan| run(plan, |random| RaftGroup::drawn(random, Canary::LyingDisks)),
+    },
+    Registered {
+        name: "paxos-amnesia",
+        about: "canary: a node forgets at a restart what it has promised and accepted",
+        canary: true,
+        run: |plan| {
+            run(plan, |random| {
+                PaxosGroup::drawn(random, paxos::Canary::Amnesia)
+            })
+        },
     },
 ];

@@ -1,6 +1,6 @@
 //! What must hold of Paxos in every state, and what must be reachable.
 
-use super::{Key, Limits, Member, NONE, Op, PaxosModel};
+use super::{Key, Limits, Member, Op, PaxosModel};
 use crate::{Envelope, Node, Property, Protocol, State};
 use quorate_machine::NodeId;
 use quorate_paxos::{Ballot, Durable, Instance, Message, Phase, Proposal, invariants};
@@ -227,7 +227,7 @@ fn differing(state: &Found) -> bool {
         let acceptors = instances.filter_map(Instance::acceptor);
         acceptors.filter_map(|one| Some((one.promised, one.accepted.clone()?)))
     });
-    let own: Vec<_> = own.filter(|(ballot, _)| *ballot > NONE).collect();
+    let own: Vec<_> = own.filter(|(ballot, _)| *ballot > Ballot::NONE).collect();
     promised.iter().any(|(ballot, accepted)| {
         let mut others = promised.iter().chain(&own);
         others.any(|(other, theirs)| ballot == other && accepted.value != theirs.value)

@@ -62,7 +62,8 @@ fn quick() -> Configurations {
         (
             "one proposer, one reader",
             Limits {
-                scripts: vec![vec![Op::Propose(1, 1)], vec![Op::Read(1), Op::Read(1)]],
+                scripts: vec![vec![Op::Propose(1, 1)], vec![Op::Read(1)]],
+                unsynced: 2,
                 ..base()
             },
         ),
@@ -122,14 +123,9 @@ fn ci() -> Configurations {
             },
         ),
         (
-            "a proposer, and readers that crash",
+            "a proposer and a reader, and a crash",
             Limits {
-                scripts: vec![
-                    vec![Op::Propose(1, 1)],
-                    vec![Op::Read(1)],
-                    vec![Op::Read(1)],
-                ],
-                homes: vec![1, 2, 2],
+                scripts: vec![vec![Op::Propose(1, 1)], vec![Op::Read(1), Op::Read(1)]],
                 crashes: 1,
                 ..base()
             },
@@ -142,9 +138,9 @@ fn ci() -> Configurations {
             },
         ),
         (
-            "a proposer and a reader that ask again",
+            "a proposer that asks again",
             Limits {
-                scripts: vec![vec![Op::Propose(1, 1)], vec![Op::Read(1)]],
+                scripts: proposers(1),
                 repeats: true,
                 ..base()
             },
@@ -174,17 +170,46 @@ fn ci() -> Configurations {
                 ..base()
             },
         ),
-        ("four nodes", Limits { nodes: 4, ..base() }),
+        (
+            "four nodes, whose messages arrive twice",
+            Limits {
+                nodes: 4,
+                duplications: 1,
+                ..base()
+            },
+        ),
     ]
 }
 
 fn deep() -> Configurations {
-    vec![(
-        "three proposers, three rounds",
-        Limits {
-            scripts: proposers(3),
-            rounds: 3,
-            ..base()
-        },
-    )]
+    vec![
+        (
+            "three proposers",
+            Limits {
+                scripts: proposers(3),
+                ..base()
+            },
+        ),
+        (
+            "two proposers and two crashes",
+            Limits {
+                crashes: 2,
+                ..base()
+            },
+        ),
+        (
+            "a proposer, and readers that crash",
+            Limits {
+                scripts: vec![
+                    vec![Op::Propose(1, 1)],
+                    vec![Op::Read(1)],
+                    vec![Op::Read(1)],
+                ],
+                homes: vec![1, 2, 2],
+                crashes: 1,
+                ..base()
+            },
+        ),
+        ("five nodes", Limits { nodes: 5, ..base() }),
+    ]
 }
