@@ -7,6 +7,13 @@
 (***************************************************************************)
 EXTENDS MCPaxos
 
+(* A story: everyone speaks with the third server only, waits for all      *)
+(* disks, and hears of no decision.                                        *)
+ThroughTheThird(m) ==
+    /\ AfterSync(m)
+    /\ m.kind # "Decided"
+    /\ m.kind \in {"Prepare", "Accept"} => m.to = 3
+
 (* Accepting does not promise: an acceptor that a proposal reached first   *)
 (* still accepts a lower one.                                              *)
 DoesNotRaise(known, b) == known

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     let registered = PROTOCOLS.iter().find(|known| known.name == protocol);
     let configurations = registered.map(|known| {
         let scopes = [scope, Scope::Ci].into_iter();
-        scopes.flat_map(|scope| (known.configurations)(scope))
+        scopes.flat_map(move |scope| (known.configurations)(scope))
     });
     let mut configurations = configurations.into_iter().flatten();
     let Some(configuration) = configurations.find(|one| one.title() == title) else {
