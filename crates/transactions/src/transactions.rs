@@ -48,13 +48,7 @@ struct Inner {
 
 /// The configuration of the machine on member `id`, with ticks of ten milliseconds.
 pub fn config(id: NodeId, members: impl IntoIterator<Item = NodeId>) -> Config {
-    Config {
-        // A caller waits for it if a participant is down.
-        vote_ticks: 150..=200,
-        // Longer than a coordinator takes, that is than it waits for votes.
-        takeover_ticks: 250..=350,
-        ..Config::new(id, members)
-    }
+    Config::new(id, members)
 }
 
 impl Transactions {
