@@ -48,14 +48,14 @@ Syncs(s) == Free /\ Sync(s) /\ Fits
 Crashes(s) == Spend("crashes", MaxCrashes) /\ Crash(s) /\ Fits
 Recovers(s) == Free /\ s \notin Away /\ Recover(s) /\ Fits
 
-Arrives(kind) == Free /\ (\E m \in net : m.kind = kind /\ Receive(m)) /\ Fits
-ReceivesPrepare == Arrives("Prepare")
-ReceivesVoted == Arrives("Voted")
-ReceivesDecided == Arrives("Decided")
-ReceivesAcknowledged == Arrives("Acknowledged")
-ReceivesForget == Arrives("Forget")
-ReceivesInquire == Arrives("Inquire")
-ReceivesAnswered == Arrives("Answered")
+Arrives(kind) == \E m \in net : m.kind = kind /\ Receive(m)
+ReceivesPrepare == Free /\ Arrives("Prepare") /\ Fits
+ReceivesVoted == Free /\ Arrives("Voted") /\ Fits
+ReceivesDecided == Free /\ Arrives("Decided") /\ Fits
+ReceivesAcknowledged == Free /\ Arrives("Acknowledged") /\ Fits
+ReceivesForget == Free /\ Arrives("Forget") /\ Fits
+ReceivesInquire == Free /\ Arrives("Inquire") /\ Fits
+ReceivesAnswered == Free /\ Arrives("Answered") /\ Fits
 
 MCNext ==
     \/ \E t \in Txn : Begins(t)

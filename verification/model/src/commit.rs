@@ -19,8 +19,8 @@ pub use surroundings::{Answers, Caller, Resource, Surroundings};
 
 use crate::{Bounds, Liveness, Property, Protocol, Request, State};
 use quorate_commit::{
-    Command, Commit, Config, Decision, Durable, Message, Mode, Output, Phase, RequestId, Stage,
-    Timer, TxnId, Vote, invariants,
+    Command, Commit, Config, Decision, Durable, Message, Mode, Output, Phase, RequestId, Timer,
+    TxnId, Vote, invariants,
 };
 use quorate_machine::NodeId;
 use quorate_paxos as paxos;
@@ -58,6 +58,8 @@ pub struct Limits {
     pub remembered: usize,
     /// Crashes of all nodes together.
     pub crashes: u8,
+    /// Nodes that never crash.
+    pub steady: Vec<u32>,
     /// Deliveries that leave the message in flight.
     pub duplications: u8,
     /// Messages in flight.
@@ -88,6 +90,13 @@ impl CommitModel {
         ];
         if limits.mode == Mode::NonBlocking {
             own.push(("rounds of consensus", limits.rounds));
+            own.push((
+                "words of consensus repeated while others are on their way",
+                0,
+            ));
+        }
+        if !limits.steady.is_empty() {
+            own.push(("nodes that never crash", limits.steady.len() as u64));
         }
         if !limits.impatience {
             own.push(("times that patience is lost without a crash", 0));
@@ -245,10 +254,10 @@ impl Protocol for CommitModel {
         up.any(|up| {
             let machine = &up.machine;
             match timer {
-                // One that has only to propose again is not impatient.
-                Timer::Votes(txn) if !self.limits.impatience => {
-                    machine.coordinator().stage(txn) == Some(&Stage::Proposed)
-                }
+                // To propose again adds nothing as long as the consensus has room.
+                Timer::Votes(_) if !self.limits.impatience => false,
+                // Consensus says again what may be lost once nothing else is on its way.
+                Timer::Consensus { .. } => crate::liveness::is_quiet(self, state),
                 // What was said again may still wait for the disk: to say it a third time adds nothing.
                 Timer::Waiting(_) if up.gate.waiting().len() > 0 => false,
                 // A participant waits for longer than its coordinator, unless that has crashed.
@@ -268,8 +277,12 @@ impl Protocol for CommitModel {
                 .max(),
             None => node.durable().consensus.values().map(highest).max(),
         });
+        let mut nodes = self.nodes.iter().zip(state.nodes());
+        let down =
+            nodes.any(|(id, node)| node.up().is_none() && self.limits.steady.contains(&id.0));
         let mut up = state.nodes().filter_map(crate::Node::up);
-        rounds.max().unwrap_or_default() <= self.limits.rounds
+        !down
+            && rounds.max().unwrap_or_default() <= self.limits.rounds
             && up.all(|up| up.gate.waiting().len() <= self.limits.promises)
     }
 

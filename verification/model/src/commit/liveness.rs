@@ -124,11 +124,12 @@ fn abandoned(mode: Mode) -> CommitModel {
     let limits = Limits {
         mode,
         crashes: 1,
+        steady: vec![2, 3],
         impatience: false,
         in_flight: ROOM,
         unsynced: 1,
         promises: 9,
-        rounds: 3,
+        rounds: 2,
         ..base()
     };
     let coordinator = NodeId(1);

@@ -28,6 +28,7 @@ pub(super) fn base() -> Limits {
         impatience: true,
         remembered: 1,
         crashes: 0,
+        steady: Vec::new(),
         duplications: 0,
         in_flight: 4,
         unsynced: 2,
