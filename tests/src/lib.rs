@@ -8,12 +8,15 @@
 //!   printed when it fails.
 //! - [`load`]: writers that remember what was acknowledged, and [`history`]: clients that record
 //!   what they asked and were answered.
+//! - [`registers`]: the same of write-once registers, where that is easily told.
+//! - [`chance`]: the seed of what is left to chance, and how much is done.
 //! - [`linearizability`]: whether such a record has an order that explains it.
 //! - [`namespaces`]: a network of the kernel's for each member, and what happens to it.
 //! - [`collector`]: a trace collector as a process, and [`spans`] for it.
 //! - [`wait`]: nothing sleeps and hopes; what is expected is waited for, with a deadline.
 
 pub mod binary;
+pub mod chance;
 pub mod cluster;
 pub mod collector;
 pub mod history;
@@ -21,5 +24,6 @@ pub mod linearizability;
 pub mod load;
 pub mod namespaces;
 mod process;
+pub mod registers;
 pub mod spans;
 pub mod wait;

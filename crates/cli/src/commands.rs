@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod check;
+mod client;
 pub(crate) mod clock;
 pub(crate) mod collector;
 pub(crate) mod conform;
@@ -9,6 +10,7 @@ pub(crate) mod demo;
 pub(crate) mod explore;
 pub(crate) mod kv;
 pub(crate) mod node;
+pub(crate) mod paxos;
 pub(crate) mod replay;
 pub(crate) mod simulate;
 pub(crate) mod trace;
@@ -26,13 +28,15 @@ pub(crate) enum Command {
     Simulate(simulate::SimulateArgs),
     /// Walk through the states of a protocol in a browser.
     Explore(explore::ExploreArgs),
-    /// Run one member of a replicated key-value store.
+    /// Run one member of a cluster, with all its services.
     Node(node::NodeArgs),
     /// Take spans from OpenTelemetry SDKs, assemble traces, and say what is wrong with them.
     Collector(collector::CollectorArgs),
     /// Talk to a replicated key-value store.
     Kv(kv::KvArgs),
-    /// Start three members, kill the leader, and see that nothing is lost.
+    /// Talk to write-once registers, each decided by Paxos.
+    Paxos(paxos::PaxosArgs),
+    /// Start three members, kill one in the middle of its work, and see that every promise is kept.
     Demo(demo::DemoArgs),
     /// Run the recorded life of a member through its machine again.
     Replay(replay::ReplayArgs),
@@ -59,6 +63,7 @@ impl Command {
             Command::Node(node) => node.run(),
             Command::Collector(collector) => collector.run(),
             Command::Kv(kv) => kv.run(),
+            Command::Paxos(paxos) => paxos.run(),
             Command::Demo(demo) => demo.run(),
             Command::Replay(replay) => replay.run(),
             Command::Conform(conform) => conform.run(),

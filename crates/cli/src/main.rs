@@ -47,6 +47,7 @@ Exit status:
 Examples:
   quorate node --config node1.toml
   quorate kv put greeting hello
+  quorate paxos propose winner anna
   quorate check raft
   quorate bench kv --target etcd --endpoints 127.0.0.1:2379 --seconds 10
   quorate help bench kv";

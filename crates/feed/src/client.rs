@@ -19,12 +19,12 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use quorate::NodeId;
 use quorate_broadcast::Clock;
-use quorate_client::{Failed, Members, silence, words};
+use quorate_client::{Failed, Members};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Code, Streaming};
 
@@ -240,16 +240,8 @@ impl Client {
     /// What every member that is known says of itself.
     pub async fn status(&self) -> Vec<(String, Result<proto::StatusResponse, String>)> {
         let patience = self.0.options.attempt_timeout;
-        let mut statuses = Vec::new();
-        for (address, mut stub) in self.0.readers.all() {
-            let answer = match timeout(patience, stub.status(proto::StatusRequest {})).await {
-                Ok(Ok(status)) => Ok(status.into_inner()),
-                Ok(Err(status)) => Err(words(&status)),
-                Err(_) => Err(silence(patience)),
-            };
-            statuses.push((address, answer));
-        }
-        statuses
+        let ask = |mut stub: Stub| async move { stub.status(proto::StatusRequest {}).await };
+        self.0.readers.each(patience, ask).await
     }
 }
 

@@ -14,11 +14,11 @@ use crate::state::{Command, Expected, Item};
 use crate::wire::{self, Invalid};
 use crate::{MESSAGE_BYTES_MAX, proto};
 use bytes::Bytes;
-use quorate_client::{Failed, Members, silence, words};
+use quorate_client::{Failed, Members, words};
 use sessions::Sessions;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status, Streaming};
 
@@ -261,16 +261,8 @@ impl Client {
     /// What every member that is known says of itself.
     pub async fn status(&self) -> Vec<(String, Result<proto::StatusResponse, String>)> {
         let patience = self.0.options.attempt_timeout;
-        let mut statuses = Vec::new();
-        for (address, mut stub) in self.0.members.all() {
-            let answer = match timeout(patience, stub.status(proto::StatusRequest {})).await {
-                Ok(Ok(status)) => Ok(status.into_inner()),
-                Ok(Err(status)) => Err(words(&status)),
-                Err(_) => Err(silence(patience)),
-            };
-            statuses.push((address, answer));
-        }
-        statuses
+        let ask = |mut stub: Stub| async move { stub.status(proto::StatusRequest {}).await };
+        self.0.members.each(patience, ask).await
     }
 
     fn deadline(&self) -> Instant {

@@ -93,7 +93,6 @@ use outputs::{Answer, Outputs, Shared};
 use quorate_driver::{Handle, TrySubmitError};
 use quorate_raft::{Command, Raft, Request};
 use std::sync::Arc;
-use tokio::sync::oneshot;
 
 /// One member's replica of a state machine. Cheap to clone; the clones are one replica.
 ///
@@ -201,21 +200,22 @@ where
     async fn submit(&self, command: Command<S>, bytes: usize) -> Result<Answer<S>, SubmitError> {
         let request = command.request();
         let shared = &self.0.shared;
-        let (sender, receiver) = oneshot::channel();
+        let entered = shared.waiting.enter(request, bytes)?;
         // A request that waits already is not submitted twice: what becomes of the first answers it.
-        if shared.wait(request, bytes, sender)? {
+        if entered.new {
             self.hand_over(command, request)?;
         }
-        match receiver.await {
+        match entered.answer.await {
             Ok(answer) => answer,
-            // The same request came again and waits in this one's place, or the node has stopped.
+            // Leadership was lost, the same request came again and waits in this one's place, or the node
+            // has stopped.
             Err(_) => Err(SubmitError::Unknown),
         }
     }
 
     fn hand_over(&self, command: Command<S>, request: Request) -> Result<(), SubmitError> {
         self.0.handle.try_submit(command).map_err(|error| {
-            self.0.shared.forget(request);
+            self.0.shared.waiting.forget(&request);
             match error {
                 TrySubmitError::Full => SubmitError::Busy,
                 TrySubmitError::Closed(_) => SubmitError::Stopped,

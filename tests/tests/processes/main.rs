@@ -14,5 +14,6 @@ mod crashes;
 mod disks;
 mod histories;
 mod hostile;
+mod registers;
 mod sdks;
 mod signals;

@@ -1,6 +1,7 @@
 //! `quorate bench`: what a service does under load, and what that costs it. `otlp` is in its own module.
 //!
-//! `quorate bench kv`: puts a second, their latency, and the CPU that they cost the members.
+//! `quorate bench kv`: puts a second, their latency, and the CPU that they cost the members. `quorate bench paxos`:
+//! the same of proposals for write-once registers.
 //!
 //! The loop is closed: each of N clients has at most one put outstanding, so the rate at N clients is what
 //! N callers who wait for their answers get. One level of concurrency after another runs against the
@@ -15,6 +16,7 @@ mod etcd;
 mod load;
 mod otlp;
 mod quorate;
+mod registers;
 mod report;
 
 use std::io::{self, Write};
@@ -39,6 +41,8 @@ const MOST_KEYS: u64 = 1_000_000_000_000;
 pub(crate) enum Bench {
     /// Put random keys in a closed loop and report rate, latency and CPU.
     Kv(KvArgs),
+    /// Propose values for write-once registers in a closed loop and report rate, latency and CPU.
+    Paxos(PaxosArgs),
     /// Send traces to an OTLP endpoint and report rate, latency, CPU and memory.
     Otlp(otlp::OtlpArgs),
 }
@@ -47,7 +51,8 @@ impl Bench {
     /// Runs the measurement.
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         match self {
-            Bench::Kv(args) => args.run(),
+            Bench::Kv(args) => args.load.run(args.target),
+            Bench::Paxos(args) => args.load.run(Target::Registers),
             Bench::Otlp(args) => args.run(),
         }
     }
@@ -61,6 +66,9 @@ pub(crate) enum Target {
     Quorate,
     /// etcd 3.4 or later, over its v3 gRPC API.
     Etcd,
+    /// Write-once registers of members run by `quorate node`: `quorate bench paxos`.
+    #[value(skip)]
+    Registers,
 }
 
 /// Options of `quorate bench kv`.
@@ -71,7 +79,23 @@ pub(crate) struct KvArgs {
     #[arg(long, value_enum)]
     target: Target,
 
-    /// Client addresses of the members, as host:port or http://host:port; the leader among them gets the load.
+    #[command(flatten)]
+    load: LoadArgs,
+}
+
+/// Options of `quorate bench paxos`.
+#[derive(Debug, Args)]
+#[command(after_help = PAXOS_HELP)]
+pub(crate) struct PaxosArgs {
+    #[command(flatten)]
+    load: LoadArgs,
+}
+
+/// What load is put on which members.
+#[derive(Debug, Args)]
+struct LoadArgs {
+    /// Client addresses of the members, as host:port or http://host:port. The leader among them gets the load; where
+    /// there is none, all of them do.
     #[arg(long, value_delimiter = ',', required = true, value_parser = parse_endpoint)]
     endpoints: Vec<Uri>,
 
@@ -126,6 +150,15 @@ pub(crate) struct KvArgs {
     json: Option<PathBuf>,
 }
 
+const PAXOS_HELP: &str = "\
+Each put is the proposal of a value for a register of its own, which nobody has named before: two rounds of
+messages and three syncs. The clients are spread over all members that are named, for none of them leads.
+CPU columns and the exit status are those of `quorate bench kv`.
+
+Examples:
+  quorate bench paxos --endpoints 127.0.0.1:7201,127.0.0.1:7202,127.0.0.1:7203
+  quorate bench paxos --endpoints 127.0.0.1:7201 --clients 1,64 --value-bytes 16 --seconds 5";
+
 const KV_HELP: &str = "\
 CPU columns are seconds of user and system time per 10 000 puts: of the processes given by --pids together,
 and of this command itself. The exit status is 1 when a put failed, since figures with failures in them do
@@ -158,14 +191,22 @@ fn parse_endpoint(text: &str) -> Result<Uri, String> {
     Ok(uri)
 }
 
-impl KvArgs {
-    fn run(self) -> Result<Outcome, Failure> {
-        let runtime = self.runtime()?;
-        let report = match self.target {
+impl LoadArgs {
+    fn run(self, target: Target) -> Result<Outcome, Failure> {
+        let (runtime, report) = (self.runtime()?, Report::new(target, &self));
+        let report = match target {
             Target::Quorate => {
-                runtime.block_on(self.measure(&quorate::Quorate::new(&self.endpoints)))?
+                let quorate = quorate::Quorate::new(&self.endpoints);
+                runtime.block_on(self.measure(&quorate, report))?
             }
-            Target::Etcd => runtime.block_on(self.measure(&etcd::Etcd::new(&self.endpoints)))?,
+            Target::Etcd => {
+                let etcd = etcd::Etcd::new(&self.endpoints);
+                runtime.block_on(self.measure(&etcd, report))?
+            }
+            Target::Registers => {
+                let registers = registers::Registers::new(&self.endpoints);
+                runtime.block_on(self.measure(&registers, report))?
+            }
         };
         if let Some(path) = &self.json {
             report.write_json(path)?;
@@ -194,8 +235,11 @@ impl KvArgs {
     }
 
     /// Measures every level and prints its row as soon as it is known.
-    async fn measure<T: KvTarget>(&self, target: &T) -> Result<Report, Failure> {
-        let mut report = Report::new(self);
+    async fn measure<T: KvTarget>(
+        &self,
+        target: &T,
+        mut report: Report,
+    ) -> Result<Report, Failure> {
         print(&Report::table_header())?;
         for &clients in &self.clients {
             let level = self.measure_level(target, clients).await?;

@@ -152,14 +152,22 @@ impl ConformArgs {
                 return assigned(&members.collect::<Result<Vec<_>, _>>()?, logs);
             }
         };
-        Ok(recordings
-            .into_iter()
-            .map(|recording| Life {
-                config: recording.member.kv(recording.member.node.id),
-                logs: recording.logs,
-            })
-            .collect())
+        recordings.into_iter().map(life).collect()
     }
+}
+
+/// What a member has recorded of the key-value store.
+fn life(recording: Recording) -> Result<Life<Raft<Map>>, Failure> {
+    let id = recording.member.node.id;
+    let logs = recording.logs(KV).to_vec();
+    if logs.is_empty() {
+        return Err(Failure::Usage(format!(
+            "no event logs of the key-value store on member {}",
+            id.0
+        )));
+    }
+    let config = recording.member.kv(id);
+    Ok(Life { config, logs })
 }
 
 /// The logs by the members whose they are, in the order of the starts.

@@ -1,22 +1,25 @@
 //! `quorate demo`: three members, something that goes wrong, and what comes of it.
 //!
 //! Nothing here is simulated. The members are processes of this very binary on free ports of the loopback
-//! interface, with their disks in a temporary directory; the leader is ended with SIGKILL; what is shown is
+//! interface, with their disks in a temporary directory; who is killed is ended with SIGKILL; what is shown is
 //! measured, and what is claimed is read back.
 
 mod kv;
 mod load;
 mod members;
+mod paxos;
 
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
+use quorate::GroupId;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::members::Members;
+use super::replay::Recording;
 use crate::outcome::{Failure, Outcome};
 
 /// Options of `quorate demo`.
@@ -37,6 +40,8 @@ pub(crate) struct DemoArgs {
 enum Protocol {
     /// A key-value store on Raft: its leader is killed, and nothing is lost.
     Kv,
+    /// Write-once registers decided by Paxos: two want the same ones, a member is killed, and there is one answer.
+    Paxos,
 }
 
 impl Protocol {
@@ -44,6 +49,7 @@ impl Protocol {
     fn talk(self) -> &'static str {
         match self {
             Protocol::Kv => kv::TALK,
+            Protocol::Paxos => paxos::TALK,
         }
     }
 }
@@ -51,7 +57,7 @@ impl Protocol {
 const HELP: &str = "\
 Takes some ten seconds. Everything is on this machine: three processes on free loopback ports, and a
 temporary directory; both are gone when the command ends, however it ends. Exit status 1 means that
-something that was acknowledged was lost, which should never happen.";
+a promise was broken, such as that nothing acknowledged is lost, which should never happen.";
 
 /// How long writes go on before and after something happens.
 const A_WHILE: Duration = Duration::from_secs(1);
@@ -113,6 +119,7 @@ async fn tell(protocol: Protocol, keep: bool) -> Result<Outcome, Failure> {
     let mut members = Members::create()?;
     let told = match protocol {
         Protocol::Kv => kv::acts(&story, &mut members).await,
+        Protocol::Paxos => paxos::acts(&story, &mut members).await,
     };
     let outcome = told.map_err(|failure| members.explain(failure))?;
     if keep {
@@ -125,6 +132,28 @@ async fn tell(protocol: Protocol, keep: bool) -> Result<Outcome, Failure> {
         story.line(format_args!("the members are stopped, {dir} is removed"))?;
     }
     Ok(outcome)
+}
+
+/// What ran was what is model-checked; whether it was.
+fn replays(story: &Story, members: &Members, group: GroupId) -> Result<bool, Failure> {
+    let mut steps = 0;
+    for id in members.ids() {
+        for verdict in Recording::of(&members.config(id))?.replay()? {
+            match &verdict.replayed {
+                Ok(report) if verdict.group == group => steps += report.steps,
+                Ok(_) => {}
+                Err(_) => {
+                    story.line(&verdict)?;
+                    return Ok(false);
+                }
+            }
+        }
+    }
+    story.line(format_args!(
+        "the recorded lives of all members, {steps} steps, run through the machine that `quorate check` \
+         explores: every effect is the same"
+    ))?;
+    Ok(true)
 }
 
 fn millis(duration: Duration) -> String {

@@ -5,15 +5,12 @@
 
 mod print;
 
-use std::io::{self, Read};
-use std::time::Duration;
-
 use bytes::Bytes;
 use clap::{ArgGroup, Args, Subcommand};
-use quorate_kv::{Client, ClientError, ClientOptions, Expected, VALUE_BYTES_MAX};
-use tokio::runtime::Builder;
+use quorate_kv::{Client, ClientOptions, Expected, VALUE_BYTES_MAX};
 
 use self::print::Printer;
+use super::client::{ClientArgs, runtime, value_of};
 use crate::outcome::{Failure, Outcome};
 
 /// Options of `quorate kv`.
@@ -23,23 +20,8 @@ pub(crate) struct KvArgs {
     #[command(subcommand)]
     request: Request,
 
-    /// Client addresses of members, as host:port; the leader is found from any of them.
-    #[arg(
-        long,
-        global = true,
-        value_delimiter = ',',
-        env = "QUORATE_ENDPOINTS",
-        default_value = "127.0.0.1:7201,127.0.0.1:7202,127.0.0.1:7203"
-    )]
-    endpoints: Vec<String>,
-
-    /// Seconds after which a request is given up, all attempts together.
-    #[arg(long, global = true, default_value = "10", value_parser = parse_seconds)]
-    timeout: Duration,
-
-    /// Print JSON, one value a line; bytes that are no UTF-8 as `key_hex` and `value_hex`.
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    client: ClientArgs,
 }
 
 const HELP: &str = "\
@@ -156,30 +138,19 @@ fn after_prefix(prefix: &[u8]) -> Bytes {
     end.into()
 }
 
-fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() && seconds <= 86_400.0 => Ok(duration),
-        _ => Err("more than 0 and at most a day".into()),
-    }
-}
-
 impl KvArgs {
     /// Makes the request.
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(Failure::local("starting the client's runtime"))?;
-        runtime.block_on(async {
+        runtime()?.block_on(async {
             let options = ClientOptions {
-                timeout: self.timeout,
+                timeout: self.client.timeout,
                 ..ClientOptions::default()
             };
-            let client = Client::new(self.endpoints, options)?;
-            self.request
-                .make(&client, Printer { json: self.json })
-                .await
+            let client = Client::new(self.client.endpoints, options)?;
+            let printer = Printer {
+                json: self.client.json,
+            };
+            self.request.make(&client, printer).await
         })
     }
 }
@@ -193,7 +164,7 @@ impl Request {
                 Some(item) => printer.item(&item),
             },
             Request::Put { key, value } => {
-                let written = client.put(key, value_of(value)?).await?;
+                let written = client.put(key, value_of(value, VALUE_BYTES_MAX)?).await?;
                 printer.put(written)
             }
             Request::Delete { key } => {
@@ -213,7 +184,7 @@ impl Request {
                     (None, None) => Expected::Absent,
                 };
                 let swapped = client
-                    .compare_and_swap(key, expected, value_of(new)?)
+                    .compare_and_swap(key, expected, value_of(new, VALUE_BYTES_MAX)?)
                     .await?;
                 printer.swapped(&swapped)
             }
@@ -231,32 +202,6 @@ impl Request {
                 }
             }
             Request::Status => printer.statuses(&client.status().await),
-        }
-    }
-}
-
-/// The value that is meant: standard input if it is `-`.
-fn value_of(text: String) -> Result<Bytes, Failure> {
-    if text != "-" {
-        return Ok(text.into());
-    }
-    let mut value = Vec::new();
-    // One byte more than allowed is enough to have it refused.
-    let most = VALUE_BYTES_MAX as u64 + 1;
-    io::stdin()
-        .take(most)
-        .read_to_end(&mut value)
-        .map_err(Failure::local("reading standard input"))?;
-    Ok(value.into())
-}
-
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Self {
-        match error {
-            ClientError::Endpoint { .. } | ClientError::Invalid(_) => {
-                Failure::Usage(error.to_string())
-            }
-            _ => Failure::Cluster(error.to_string()),
         }
     }
 }
@@ -288,10 +233,9 @@ mod tests {
     #[test]
     fn options_may_follow_the_request() {
         let args = parse("get k --endpoints a:1,b:2 --timeout 0.5").unwrap();
-        assert_eq!(args.endpoints, ["a:1", "b:2"]);
-        assert_eq!(args.timeout, Duration::from_millis(500));
+        assert_eq!(args.client.endpoints, ["a:1", "b:2"]);
+        assert_eq!(args.client.timeout.as_millis(), 500);
         assert!(parse("get k --timeout 0").is_err());
-        assert!(parse("get k --timeout nan").is_err());
     }
 
     #[test]

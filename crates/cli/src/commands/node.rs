@@ -18,8 +18,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 pub(super) use self::config::NodeConfig;
-pub(super) use self::services::KV;
 use self::services::Services;
+pub(super) use self::services::{GROUPS, Group, KV, REGISTERS};
 use crate::outcome::{Failure, Outcome};
 
 /// How long requests under way may take once the member stops.

@@ -1,22 +1,23 @@
-//! `quorate replay`: the recorded life of a member, run through its machine again.
+//! `quorate replay`: the recorded life of a member, run through its machines again.
 //!
-//! A member with `event_log` in its configuration records every event and what the machine wanted done
-//! about it. The machine is deterministic and is the one that the model checker explores, so a replay
+//! A member with `event_log` in its configuration records, for each of its groups, every event and what the
+//! machine wanted done about it. A machine is deterministic and is the one that the model checker explores, so a replay
 //! shows that what ran is what was checked: the same events give the same effects, and every restart found
 //! what the disk was allowed to hold.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use quorate::NodeId;
-use quorate::driver::{Divergence, ReplayReport, around_difference, event_logs, replay, shortened};
-use quorate::raft::Raft;
-use quorate_kv::Map;
+use quorate::driver::{
+    Divergence, ReplayReport, around_difference, event_log_node, event_logs, shortened,
+};
+use quorate::{GroupId, NodeId};
 
-use super::node::{KV, NodeConfig};
+use super::node::{GROUPS, Group, NodeConfig};
 use crate::outcome::{Failure, Outcome};
 
 /// Options of `quorate replay`.
@@ -27,13 +28,14 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Event logs of the member in the order of its starts, all that its configuration names by default.
-    /// Without --config: a directory with the configurations of members, each of which is replayed.
+    /// Event logs of the member, those of a group in the order of its starts; by default all that its
+    /// configuration names. Without --config: a directory with the configurations of members, each of which is replayed.
     #[arg(value_name = "LOG|DIR", required_unless_present = "config")]
     logs: Vec<PathBuf>,
 }
 
 const HELP: &str = "\
+A member has a part in several groups, one for each thing that it serves; each has logs and a machine of its own.
 The first log must be that of the member's first start. Exit status 1 means that a replay differs from its
 log, or that a log is not what a member writes.
 
@@ -43,14 +45,11 @@ Examples:
   quorate replay demo-directory";
 
 impl ReplayArgs {
-    /// Replays every member and prints a line about each.
+    /// Replays every member and prints a line about each of its groups.
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         let recordings = match (&self.config, &self.logs[..]) {
             (Some(config), []) => vec![Recording::of(config)?],
-            (Some(config), logs) => vec![Recording {
-                member: NodeConfig::read(config)?,
-                logs: logs.to_vec(),
-            }],
+            (Some(config), logs) => vec![Recording::named(config, logs)?],
             (None, [dir]) if dir.is_dir() => Recording::all_in(dir)?,
             (None, _) => {
                 return Err(Failure::Usage(
@@ -61,11 +60,12 @@ impl ReplayArgs {
         };
         let mut outcome = Outcome::Holds;
         for recording in recordings {
-            let verdict = recording.replay()?;
-            writeln!(io::stdout(), "{verdict}")
-                .map_err(Failure::local("writing to standard output"))?;
-            if verdict.replayed.is_err() {
-                outcome = Outcome::Refuted;
+            for verdict in recording.replay()? {
+                writeln!(io::stdout(), "{verdict}")
+                    .map_err(Failure::local("writing to standard output"))?;
+                if verdict.replayed.is_err() {
+                    outcome = Outcome::Refuted;
+                }
             }
         }
         Ok(outcome)
@@ -75,8 +75,8 @@ impl ReplayArgs {
 /// What a member has recorded.
 pub(super) struct Recording {
     pub(super) member: NodeConfig,
-    /// Its event logs, in the order of its starts.
-    pub(super) logs: Vec<PathBuf>,
+    /// The event logs of its groups, in the order of its starts.
+    logs: BTreeMap<GroupId, Vec<PathBuf>>,
 }
 
 impl Recording {
@@ -89,8 +89,14 @@ impl Recording {
                 "{path}: the member records no events; set event_log, or name the logs"
             )));
         };
-        let logs = event_logs(folder, member.node.id, KV)
-            .map_err(Failure::local(format!("reading {}", folder.display())))?;
+        let mut logs = BTreeMap::new();
+        for group in GROUPS {
+            let found = event_logs(folder, member.node.id, group.id)
+                .map_err(Failure::local(format!("reading {}", folder.display())))?;
+            if !found.is_empty() {
+                logs.insert(group.id, found);
+            }
+        }
         if logs.is_empty() {
             let folder = folder.display();
             return Err(Failure::Usage(format!(
@@ -98,6 +104,32 @@ impl Recording {
             )));
         }
         Ok(Recording { member, logs })
+    }
+
+    /// The event logs `named`, each of a group of the member with the configuration at `path`.
+    fn named(path: &Path, named: &[PathBuf]) -> Result<Self, Failure> {
+        let member = NodeConfig::read(path)?;
+        let mut logs = BTreeMap::<GroupId, Vec<PathBuf>>::new();
+        for log in named {
+            let shown = log.display();
+            let said = event_log_node(log).map_err(Failure::local(format!("reading {shown}")))?;
+            let Some((node, group, _)) = said else {
+                return Err(Failure::Usage(format!("{shown}: not an event log")));
+            };
+            if node != member.node.id || GROUPS.iter().all(|known| known.id != group) {
+                let id = member.node.id;
+                return Err(Failure::Usage(format!(
+                    "{shown}: of {node} and {group}, which is no group of {id}"
+                )));
+            }
+            logs.entry(group).or_default().push(log.clone());
+        }
+        Ok(Recording { member, logs })
+    }
+
+    /// The event logs of a group, in the order of the starts.
+    pub(super) fn logs(&self, group: GroupId) -> &[PathBuf] {
+        self.logs.get(&group).map_or(&[], Vec::as_slice)
     }
 
     /// All that the members with configurations in `dir` have recorded.
@@ -123,29 +155,39 @@ impl Recording {
         configs.iter().map(|config| Self::of(config)).collect()
     }
 
-    /// Replays it. A log that cannot be read is a failure, one that differs a verdict.
-    pub(super) fn replay(&self) -> Result<Verdict, Failure> {
-        let config = self.member.kv(self.member.node.id);
-        let replayed = replay::<Raft<Map>>(&config, &self.logs);
+    /// Replays its groups. A log that cannot be read is a failure, one that differs a verdict.
+    pub(super) fn replay(&self) -> Result<Vec<Verdict>, Failure> {
+        let recorded = GROUPS
+            .iter()
+            .filter(|group| !self.logs(group.id).is_empty());
+        recorded.map(|group| self.replay_group(group)).collect()
+    }
+
+    fn replay_group(&self, group: &Group) -> Result<Verdict, Failure> {
+        let replayed = (group.replay)(&self.member, self.logs(group.id));
         if let Err(Divergence::Unreadable { file, error }) = replayed {
             return Err(Failure::local(format!("reading {}", file.display()))(error));
         }
         Ok(Verdict {
             member: self.member.node.id,
+            group: group.id,
+            name: group.name,
             replayed,
         })
     }
 }
 
-/// What a replay found.
+/// What the replay of one group of a member found.
 pub(super) struct Verdict {
     member: NodeId,
+    pub(super) group: GroupId,
+    name: &'static str,
     pub(super) replayed: Result<ReplayReport, Divergence>,
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "member {}: ", self.member.0)?;
+        write!(f, "member {}, {}: ", self.member.0, self.name)?;
         match &self.replayed {
             Ok(report) => write!(f, "{report}; every effect is the same"),
             Err(Divergence::Effects {

@@ -1,6 +1,6 @@
 //! What can go wrong, one enum per boundary.
 
-use crate::{GroupError, NodeId};
+use crate::{GroupError, NodeId, Rejected};
 use quorate_raft::ConfigError;
 
 /// Why a replica did not start.
@@ -33,6 +33,15 @@ pub enum SubmitError {
     /// The replica has stopped. The request had no effect and will have none.
     #[error("the replica has stopped")]
     Stopped,
+}
+
+impl From<Rejected> for SubmitError {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::Busy => SubmitError::Busy,
+            Rejected::Stopped => SubmitError::Stopped,
+        }
+    }
 }
 
 fn names(leader: Option<NodeId>) -> String {

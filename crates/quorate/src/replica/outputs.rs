@@ -4,15 +4,13 @@
 //! is little: a look into a map, and nothing for those who are not there.
 
 use crate::replica::{Lagged, SubmitError, Tuning};
-use crate::{Index, NodeId, Outcome, RoleName, SessionId, StateMachine, Term};
-use parking_lot::Mutex;
+use crate::{Index, NodeId, Outcome, Pending, RoleName, SessionId, StateMachine, Term};
 use quorate_raft::{Output, Refusal, Request};
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{broadcast, watch};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
@@ -71,14 +69,11 @@ pub(crate) enum Answer<S: StateMachine> {
     Read(S::Response),
 }
 
-type Sender<S> = oneshot::Sender<Verdict<S>>;
-
 /// What the requests and the driver's task share.
 pub(crate) struct Shared<S: StateMachine> {
     id: NodeId,
-    limit: usize,
-    limit_bytes: usize,
-    waiting: Mutex<Waiting<S>>,
+    /// The requests that wait.
+    pub(crate) waiting: Pending<Request, Verdict<S>>,
     /// Numbers of sessions to open and of reads.
     next: AtomicU64,
     leadership: watch::Receiver<Leadership>,
@@ -94,70 +89,10 @@ struct Leadership {
     leader: Option<NodeId>,
 }
 
-/// The requests that wait.
-struct Waiting<S: StateMachine> {
-    requests: HashMap<Request, (Sender<S>, usize)>,
-    bytes: usize,
-    stopped: bool,
-}
-
 impl<S: StateMachine> Shared<S> {
     /// A number for an opening or a read.
     pub(crate) fn number(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Lets `sender` wait for what becomes of `request`; whether it is new, and so to be submitted.
-    ///
-    /// Of two that wait for the same request the later one gets the answer: the earlier one's caller
-    /// has most likely given up.
-    pub(crate) fn wait(
-        &self,
-        request: Request,
-        bytes: usize,
-        sender: Sender<S>,
-    ) -> Result<bool, SubmitError> {
-        let mut waiting = self.waiting.lock();
-        if waiting.stopped {
-            return Err(SubmitError::Stopped);
-        }
-        if let Some((earlier, _)) = waiting.requests.get_mut(&request) {
-            *earlier = sender;
-            return Ok(false);
-        }
-        // A command beyond the limit still has to get through when it is alone.
-        let too_long = waiting.bytes > 0 && waiting.bytes + bytes > self.limit_bytes;
-        if too_long || waiting.requests.len() >= self.limit {
-            return Err(SubmitError::Busy);
-        }
-        waiting.bytes += bytes;
-        waiting.requests.insert(request, (sender, bytes));
-        Ok(true)
-    }
-
-    /// Nobody waits for `request` any more.
-    pub(crate) fn forget(&self, request: Request) {
-        self.waiting.lock().take(request);
-    }
-
-    fn answer(&self, request: Request, verdict: Verdict<S>) {
-        // The caller may be gone; what was to happen has happened all the same.
-        if let Some(sender) = self.waiting.lock().take(request) {
-            let _ = sender.send(verdict);
-        }
-    }
-
-    /// Answers everything that waits with [`SubmitError::Unknown`].
-    fn abandon(&self, stopped: bool) {
-        let abandoned = {
-            let mut waiting = self.waiting.lock();
-            waiting.stopped |= stopped;
-            waiting.bytes = 0;
-            std::mem::take(&mut waiting.requests)
-        };
-        for (sender, _) in abandoned.into_values() {
-            let _ = sender.send(Err(SubmitError::Unknown));
-        }
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -187,14 +122,6 @@ impl<S: StateMachine> Shared<S> {
     }
 }
 
-impl<S: StateMachine> Waiting<S> {
-    fn take(&mut self, request: Request) -> Option<Sender<S>> {
-        let (sender, bytes) = self.requests.remove(&request)?;
-        self.bytes -= bytes;
-        Some(sender)
-    }
-}
-
 /// The driver's callback. It is dropped when the driver stops, for whatever reason.
 pub(crate) struct Outputs<S: StateMachine> {
     shared: Arc<Shared<S>>,
@@ -212,13 +139,7 @@ impl<S: StateMachine> Outputs<S> {
         });
         let shared = Shared {
             id,
-            limit: tuning.max_waiting,
-            limit_bytes: tuning.max_waiting_bytes,
-            waiting: Mutex::new(Waiting {
-                requests: HashMap::new(),
-                bytes: 0,
-                stopped: false,
-            }),
+            waiting: Pending::new(tuning.max_waiting, tuning.max_waiting_bytes),
             // Members tell of the sessions that others open, now and before their restarts; a random
             // beginning keeps this node's numbers apart from those.
             next: AtomicU64::new(rand::random()),
@@ -251,29 +172,33 @@ impl<S: StateMachine> Outputs<S> {
                 shared.applied.store(index.0, Ordering::Relaxed);
                 self.publish(index, command, &outcome);
                 let request = Request::Write { session, sequence };
-                shared.answer(request, Ok(Answer::Written(outcome)));
+                shared
+                    .waiting
+                    .answer(&request, Ok(Answer::Written(outcome)));
             }
             Output::Opened { nonce, session } => {
                 // A session is named after the entry that opened it.
                 shared.applied.store(session.0, Ordering::Relaxed);
-                shared.answer(Request::Open { nonce }, Ok(Answer::Opened(session)));
+                let request = Request::Open { nonce };
+                shared.waiting.answer(&request, Ok(Answer::Opened(session)));
             }
             Output::Answered { id, response } => {
-                shared.answer(Request::Read { id }, Ok(Answer::Read(response)));
+                let request = Request::Read { id };
+                shared.waiting.answer(&request, Ok(Answer::Read(response)));
             }
             Output::Refused { request, refusal } => {
                 let error = match refusal {
                     Refusal::NotLeader { leader } => SubmitError::NotLeader { leader },
                     Refusal::Busy => SubmitError::Busy,
                 };
-                shared.answer(request, Err(error));
+                shared.waiting.answer(&request, Err(error));
             }
             Output::Became { term, role, leader } => {
                 tracing::info!(node = %shared.id, %term, ?role, ?leader, "leadership");
                 self.leadership
                     .send_replace(Leadership { term, role, leader });
                 if role != RoleName::Leader {
-                    shared.abandon(false);
+                    shared.waiting.abandon();
                 }
             }
         }
@@ -296,7 +221,7 @@ impl<S: StateMachine> Outputs<S> {
 
 impl<S: StateMachine> Drop for Outputs<S> {
     fn drop(&mut self) {
-        self.shared.abandon(true);
+        self.shared.waiting.stop();
     }
 }
 

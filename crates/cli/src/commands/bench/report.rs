@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::cpu::CpuUsed;
 use super::load::Tally;
-use super::{KvArgs, Target};
+use super::{LoadArgs, Target};
 use crate::outcome::Failure;
 
 /// CPU time is given per this many puts.
@@ -99,9 +99,9 @@ impl Level {
 
 impl Report {
     /// A report without figures yet.
-    pub(crate) fn new(args: &KvArgs) -> Self {
+    pub(super) fn new(target: Target, args: &LoadArgs) -> Self {
         Report {
-            target: args.target,
+            target,
             endpoints: args.endpoints.iter().map(ToString::to_string).collect(),
             connections: args.connections,
             threads: args.threads,

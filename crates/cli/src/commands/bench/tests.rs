@@ -25,10 +25,11 @@ fn complaint(words: &str) -> String {
 #[test]
 fn the_defaults_are_the_published_measurement() {
     let args = parse("--target etcd --endpoints 127.0.0.1:2379").unwrap();
-    assert_eq!(args.clients, [1, 16, 64, 256]);
-    assert_eq!(args.value_bytes, 256);
     assert_eq!(args.target, Target::Etcd);
-    assert!(matches!(args.limit(), Limit::Time(length) if length == Duration::from_secs(10)));
+    let load = args.load;
+    assert_eq!(load.clients, [1, 16, 64, 256]);
+    assert_eq!(load.value_bytes, 256);
+    assert!(matches!(load.limit(), Limit::Time(length) if length == Duration::from_secs(10)));
 }
 
 #[test]
@@ -37,6 +38,7 @@ fn lists_are_separated_by_commas() {
         "--target etcd --endpoints 127.0.0.1:1,http://localhost:2 --clients 1,8 --pids 10,11,12 --operations 5",
     )
     .unwrap();
+    let args = args.load;
     let endpoints: Vec<_> = args.endpoints.iter().map(ToString::to_string).collect();
     assert_eq!(endpoints, ["http://127.0.0.1:1/", "http://localhost:2/"]);
     assert_eq!(args.clients, [1, 8]);
@@ -109,7 +111,9 @@ fn the_report_is_written_as_json() {
     let args = parse("--target etcd --endpoints 127.0.0.1:2379 --keys 7").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.json");
-    Report::new(&args).write_json(&path).unwrap();
+    Report::new(args.target, &args.load)
+        .write_json(&path)
+        .unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(json["target"], "etcd");
@@ -123,7 +127,9 @@ fn a_report_that_cannot_be_written_names_its_file() {
     let args = parse("--target etcd --endpoints 127.0.0.1:2379").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("missing/report.json");
-    let failure = Report::new(&args).write_json(&path).unwrap_err();
+    let failure = Report::new(args.target, &args.load)
+        .write_json(&path)
+        .unwrap_err();
     let beginning = format!("writing {}: ", path.display());
     assert!(failure.to_string().starts_with(&beginning), "{failure}");
     assert_eq!(failure.outcome(), Outcome::Local);

@@ -1,6 +1,5 @@
 //! A key-value store on Raft: the leader killed in the middle of its work, and nothing lost.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,8 +8,8 @@ use tokio::time::sleep;
 
 use super::load::{Load, missing};
 use super::members::{Leader, Members};
-use super::{A_WHILE, PATIENCE, Story, load, millis};
-use crate::commands::replay::Recording;
+use super::{A_WHILE, PATIENCE, Story, load, millis, replays};
+use crate::commands::node::KV;
 use crate::outcome::{Failure, Outcome};
 
 /// What to try with the members that are left running.
@@ -31,7 +30,7 @@ pub(super) async fn acts(story: &Story, members: &mut Members) -> Result<Outcome
     let mut load = Load::start(&client);
     comeback(story, members, &load, &first, &second).await?;
     load.stop().await;
-    let same = replays(story, members)?;
+    let same = replays(story, members, KV)?;
     Ok(match kept && same {
         true => Outcome::Holds,
         false => Outcome::Refuted,
@@ -169,32 +168,6 @@ async fn comeback(
         millis(began.elapsed()),
         load.acknowledged() - before
     ))
-}
-
-/// What ran was what is model-checked; whether it was.
-fn replays(story: &Story, members: &Members) -> Result<bool, Failure> {
-    let mut same = true;
-    let mut steps = BTreeMap::new();
-    for id in members.ids() {
-        let verdict = Recording::of(&members.config(id))?.replay()?;
-        match &verdict.replayed {
-            Ok(report) => {
-                steps.insert(id, report.steps);
-            }
-            Err(_) => {
-                same = false;
-                story.line(&verdict)?;
-            }
-        }
-    }
-    if same {
-        story.line(format_args!(
-            "the recorded lives of all members, {} steps, run through the machine that `quorate check` \
-             explores: every effect is the same",
-            steps.values().sum::<u64>()
-        ))?;
-    }
-    Ok(same)
 }
 
 fn text(bytes: &Bytes) -> String {

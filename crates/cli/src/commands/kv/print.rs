@@ -1,11 +1,10 @@
 //! What `quorate kv` prints: lines for people, or JSON.
 
-use std::io::{self, Write};
-
 use quorate_kv::client::{Event, Items, Swapped, Written};
 use quorate_kv::{Item, proto::StatusResponse};
 use serde_json::{Map, Value, json};
 
+use crate::commands::client::{insert, print, text, write};
 use crate::outcome::{Failure, Outcome};
 
 /// Prints on standard output.
@@ -17,7 +16,7 @@ pub(super) struct Printer {
 impl Printer {
     pub(super) fn missing(self) -> Result<Outcome, Failure> {
         match self.json {
-            true => self.line(&Value::Null.to_string())?,
+            true => print(&Value::Null.to_string())?,
             false => eprintln!("quorate: there is no such key"),
         }
         Ok(Outcome::Refuted)
@@ -33,7 +32,7 @@ impl Printer {
             true => json_of(item).to_string(),
             false => text(&item.value),
         };
-        self.line(&line)?;
+        print(&line)?;
         Ok(Outcome::Holds)
     }
 
@@ -48,7 +47,7 @@ impl Printer {
                     text(&item.value)
                 ),
             };
-            self.line(&line)?;
+            print(&line)?;
         }
         if found.more {
             eprintln!("quorate: there are more; go on after the last key");
@@ -63,7 +62,7 @@ impl Printer {
             (false, true) => format!("replaced, revision {revision}"),
             (false, false) => format!("created, revision {revision}"),
         };
-        self.line(&line)?;
+        print(&line)?;
         Ok(Outcome::Holds)
     }
 
@@ -74,7 +73,7 @@ impl Printer {
             (false, true) => format!("deleted, revision {revision}"),
             (false, false) => "there was no such key".to_owned(),
         };
-        self.line(&line)?;
+        print(&line)?;
         Ok(Outcome::Holds)
     }
 
@@ -94,7 +93,7 @@ impl Printer {
                 format!("not swapped: it holds {value}, revision {revision}")
             }
         };
-        self.line(&line)?;
+        print(&line)?;
         Ok(match revision {
             Some(_) => Outcome::Holds,
             None => Outcome::Refuted,
@@ -125,7 +124,7 @@ impl Printer {
             }
             (false, None) => format!("{:>8}  {}  (deleted)", event.revision, text(&event.key)),
         };
-        self.line(&line)
+        print(&line)
     }
 
     /// A cluster is reached if at least one member answers.
@@ -159,32 +158,12 @@ impl Printer {
                 }
                 (false, Err(why)) => format!("{endpoint}  {why}"),
             };
-            self.line(&line)?;
+            print(&line)?;
         }
         match answered {
             true => Ok(Outcome::Holds),
             false => Err(Failure::Cluster("no member answers".into())),
         }
-    }
-
-    fn line(self, line: &str) -> Result<(), Failure> {
-        write(format!("{line}\n").as_bytes())
-    }
-}
-
-fn write(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(bytes)
-        .and_then(|()| stdout.flush())
-        .map_err(Failure::local("writing to standard output"))
-}
-
-/// Bytes for people: as they are if they are text of one line, escaped otherwise.
-fn text(bytes: &[u8]) -> String {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
-        _ => bytes.escape_ascii().to_string(),
     }
 }
 
@@ -196,29 +175,10 @@ fn json_of(item: &Item) -> Value {
     Value::Object(object)
 }
 
-/// Bytes for programs: a string if they are UTF-8, hexadecimal under a name that says so otherwise.
-fn insert(object: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => object.insert(name.to_owned(), text.into()),
-        Err(_) => {
-            let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
-            object.insert(format!("{name}_hex"), digits.collect::<String>().into())
-        }
-    };
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use bytes::Bytes;
-
-    #[test]
-    fn bytes_that_would_upset_a_terminal_are_escaped() {
-        assert_eq!(text("grüß dich".as_bytes()), "grüß dich");
-        assert_eq!(text(b"a\nb"), "a\\nb");
-        assert_eq!(text(b"\x1b[2J"), "\\x1b[2J");
-        assert_eq!(text(b"\xff"), "\\xff");
-    }
 
     #[test]
     fn bytes_that_are_no_text_are_hexadecimal_in_json() {

@@ -105,6 +105,11 @@ impl NodeConfig {
         self.raft.config(id, members, Map::new())
     }
 
+    /// The configuration of the registers' machine on this member.
+    pub(super) fn registers(&self) -> quorate_register::Config {
+        quorate_register::config(self.node.id, self.node.members.keys().copied())
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
         file.check()

@@ -1,8 +1,13 @@
 //! What a member serves: each service is a group of its own, and all of them share the member's disk,
 //! connections and address for clients.
 
+use std::path::PathBuf;
+
+use quorate::driver::{Divergence, ReplayReport, replay};
+use quorate::raft::Raft;
 use quorate::{GroupId, Node, Replica, StartError};
 use quorate_kv::{KvService, Map};
+use quorate_register::{RegisterService, Registers};
 use tonic::service::Routes;
 
 use super::config::NodeConfig;
@@ -11,29 +16,64 @@ use crate::outcome::Failure;
 /// The group of the key-value store.
 pub(in crate::commands) const KV: GroupId = GroupId(1);
 
+/// The group of the write-once registers.
+pub(in crate::commands) const REGISTERS: GroupId = GroupId(2);
+
+/// A group that every member has a part in, as its recorded lives are read.
+pub(in crate::commands) struct Group {
+    /// Its number on all members.
+    pub(in crate::commands) id: GroupId,
+    /// What its machine serves.
+    pub(in crate::commands) name: &'static str,
+    /// Runs the event logs of this member's part through its machine again.
+    pub(in crate::commands) replay: Replay,
+}
+
+type Replay = fn(&NodeConfig, &[PathBuf]) -> Result<ReplayReport, Divergence>;
+
+/// All groups of a member.
+pub(in crate::commands) const GROUPS: &[Group] = &[
+    Group {
+        id: KV,
+        name: "key-value store",
+        replay: |member, logs| replay::<Raft<Map>>(&member.kv(member.node.id), logs),
+    },
+    Group {
+        id: REGISTERS,
+        name: "registers",
+        replay: |member, logs| replay::<quorate_register::Machine>(&member.registers(), logs),
+    },
+];
+
 /// The services of a member, started.
 pub(super) struct Services {
     kv: Replica<Map>,
+    registers: Registers,
 }
 
 impl Services {
     /// Starts this member's part of every group.
     pub(super) fn start(node: &Node, config: &NodeConfig) -> Result<Self, Failure> {
         let kv = Replica::start(node, KV, config.raft.clone(), Map::new());
+        let registers = Registers::start(node, REGISTERS);
         Ok(Services {
             kv: kv.map_err(refusal)?,
+            registers: registers.map_err(|error| Failure::Fault(error.to_string()))?,
         })
     }
 
     /// What clients can ask.
     pub(super) fn routes(&self) -> Routes {
         Routes::new(KvService::new(self.kv.clone()).into_server())
+            .add_service(RegisterService::new(self.registers.clone()).into_server())
     }
 
     /// Returns once one of them has stopped, with its name.
     pub(super) async fn stopped(&self) -> &'static str {
-        self.kv.stopped().await;
-        "key-value store"
+        tokio::select! {
+            () = self.kv.stopped() => "key-value store",
+            () = self.registers.stopped() => "part in the registers",
+        }
     }
 }
 

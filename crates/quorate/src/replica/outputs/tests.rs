@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::Bytes;
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio_stream::StreamExt;
 
 /// Counts the commands that it was given.
@@ -57,19 +59,24 @@ fn became(role: RoleName) -> Output<Count> {
 
 /// Waits for a request; whether it is to be submitted, and where its answer will be.
 fn wait(outputs: &Outputs<Count>, request: Request, bytes: usize) -> (bool, Receiver) {
-    let (sender, receiver) = oneshot::channel();
-    let new = outputs.shared.wait(request, bytes, sender).unwrap();
-    (new, receiver)
+    let entered = outputs.shared.waiting.enter(request, bytes).unwrap();
+    (entered.new, entered.answer)
 }
 
 fn refused(outputs: &Outputs<Count>, request: Request, bytes: usize) -> SubmitError {
-    let (sender, _receiver) = oneshot::channel();
-    outputs.shared.wait(request, bytes, sender).unwrap_err()
+    let Err(rejected) = outputs.shared.waiting.enter(request, bytes) else {
+        panic!("{request:?} may wait");
+    };
+    rejected.into()
 }
 
 /// The error that a request was answered with; `None` if it still waits.
 fn error(receiver: &mut Receiver) -> Option<SubmitError> {
-    receiver.try_recv().ok()?.err()
+    match receiver.try_recv() {
+        Ok(verdict) => verdict.err(),
+        Err(TryRecvError::Closed) => Some(SubmitError::Unknown),
+        Err(TryRecvError::Empty) => None,
+    }
 }
 
 #[test]
@@ -137,7 +144,7 @@ fn no_more_waits_than_is_allowed() {
         .map(|sequence| wait(&outputs, write(sequence), 33))
         .collect();
     assert_eq!(refused(&outputs, write(5), 0), SubmitError::Busy);
-    outputs.shared.forget(write(2));
+    outputs.shared.waiting.forget(&write(2));
     wait(&outputs, write(5), 34);
 }
 
@@ -148,11 +155,8 @@ fn what_waits_when_the_driver_stops_is_unknown_and_nothing_waits_after_it() {
     let shared = outputs.shared();
     drop(outputs);
     assert_eq!(error(&mut pending), Some(SubmitError::Unknown));
-    let (sender, _receiver) = oneshot::channel();
-    assert_eq!(
-        shared.wait(write(2), 0, sender).unwrap_err(),
-        SubmitError::Stopped
-    );
+    let rejected = shared.waiting.enter(write(2), 0).err();
+    assert_eq!(rejected, Some(crate::Rejected::Stopped));
 }
 
 #[tokio::test]
