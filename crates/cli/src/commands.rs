@@ -14,6 +14,7 @@ pub(crate) mod paxos;
 pub(crate) mod replay;
 pub(crate) mod simulate;
 pub(crate) mod trace;
+pub(crate) mod txn;
 
 use clap::Subcommand;
 
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Kv(kv::KvArgs),
     /// Talk to write-once registers, each decided by Paxos.
     Paxos(paxos::PaxosArgs),
+    /// Run transactions over the stores of several members.
+    Txn(txn::TxnArgs),
     /// Start three members, kill one in the middle of its work, and see that every promise is kept.
     Demo(demo::DemoArgs),
     /// Run the recorded life of a member through its machine again.
@@ -64,6 +67,7 @@ impl Command {
             Command::Collector(collector) => collector.run(),
             Command::Kv(kv) => kv.run(),
             Command::Paxos(paxos) => paxos.run(),
+            Command::Txn(txn) => txn.run(),
             Command::Demo(demo) => demo.run(),
             Command::Replay(replay) => replay.run(),
             Command::Conform(conform) => conform.run(),

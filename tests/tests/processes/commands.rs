@@ -100,6 +100,32 @@ fn the_demo_of_registers_tells_its_story_and_cleans_up() {
 }
 
 #[test]
+fn the_demo_of_transactions_tells_its_story_and_cleans_up() {
+    tells(
+        "txn",
+        &[
+            "three members, each with a store of its own",
+            "committed after ",
+            "aborted, member 1: anna is ",
+            "BLOCKING",
+            "kill -9 of member 3",
+            "is open, for member 3 may have committed it or not",
+            "is locked by transaction 3-",
+            "starts again on the disk it left",
+            "altogether, as before",
+            "NON-BLOCKING",
+            "kill -9 of member 3",
+            "a majority has decided",
+            "life goes on: ",
+            "altogether, as before",
+            "nothing is in doubt",
+            "every effect is the same",
+            "the members are stopped",
+        ],
+    );
+}
+
+#[test]
 fn an_interrupted_demo_cleans_up() {
     let dir = TempDir::new().unwrap();
     let mut demo = demo(dir.path()).stdout(Stdio::piped()).spawn().unwrap();

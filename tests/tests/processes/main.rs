@@ -17,3 +17,4 @@ mod hostile;
 mod registers;
 mod sdks;
 mod signals;
+mod transactions;

@@ -18,6 +18,7 @@ mod otlp;
 mod quorate;
 mod registers;
 mod report;
+mod txn;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ pub(crate) enum Bench {
     Kv(KvArgs),
     /// Propose values for write-once registers in a closed loop and report rate, latency and CPU.
     Paxos(PaxosArgs),
+    /// Run transactions between two members in a closed loop and report rate, latency, syncs and messages.
+    Txn(txn::TxnArgs),
     /// Send traces to an OTLP endpoint and report rate, latency, CPU and memory.
     Otlp(otlp::OtlpArgs),
 }
@@ -53,6 +56,7 @@ impl Bench {
         match self {
             Bench::Kv(args) => args.load.run(args.target),
             Bench::Paxos(args) => args.load.run(Target::Registers),
+            Bench::Txn(args) => args.run(),
             Bench::Otlp(args) => args.run(),
         }
     }

@@ -8,6 +8,7 @@ mod kv;
 mod load;
 mod members;
 mod paxos;
+mod txn;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -42,6 +43,8 @@ enum Protocol {
     Kv,
     /// Write-once registers decided by Paxos: two want the same ones, a member is killed, and there is one answer.
     Paxos,
+    /// Money that moves between stores: the coordinator is killed in the middle of it, and not a coin is lost.
+    Txn,
 }
 
 impl Protocol {
@@ -50,6 +53,7 @@ impl Protocol {
         match self {
             Protocol::Kv => kv::TALK,
             Protocol::Paxos => paxos::TALK,
+            Protocol::Txn => txn::TALK,
         }
     }
 }
@@ -120,6 +124,7 @@ async fn tell(protocol: Protocol, keep: bool) -> Result<Outcome, Failure> {
     let told = match protocol {
         Protocol::Kv => kv::acts(&story, &mut members).await,
         Protocol::Paxos => paxos::acts(&story, &mut members).await,
+        Protocol::Txn => txn::acts(&story, &mut members).await,
     };
     let outcome = told.map_err(|failure| members.explain(failure))?;
     if keep {

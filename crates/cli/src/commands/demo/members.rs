@@ -116,6 +116,12 @@ impl Members {
         ids.join(" and ")
     }
 
+    /// Whether the process of member `id` was started and not killed.
+    pub(super) fn runs(&self, id: u32) -> bool {
+        let member = self.members.get(&id);
+        member.is_some_and(|member| member.process.is_some())
+    }
+
     pub(super) fn start(&mut self, id: u32) -> Result<(), Failure> {
         let attempt = format!("starting member {id}");
         let config = self.config(id);

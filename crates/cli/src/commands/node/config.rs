@@ -110,6 +110,11 @@ impl NodeConfig {
         quorate_register::config(self.node.id, self.node.members.keys().copied())
     }
 
+    /// The configuration of the transactions' machine on this member.
+    pub(super) fn transactions(&self) -> quorate_transactions::Config {
+        quorate_transactions::config(self.node.id, self.node.members.keys().copied())
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
         file.check()

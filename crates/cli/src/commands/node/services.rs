@@ -8,6 +8,7 @@ use quorate::raft::Raft;
 use quorate::{GroupId, Node, Replica, StartError};
 use quorate_kv::{KvService, Map};
 use quorate_register::{RegisterService, Registers};
+use quorate_transactions::{Groups, Store, Transactions, TransactionsService};
 use tonic::service::Routes;
 
 use super::config::NodeConfig;
@@ -18,6 +19,15 @@ pub(in crate::commands) const KV: GroupId = GroupId(1);
 
 /// The group of the write-once registers.
 pub(in crate::commands) const REGISTERS: GroupId = GroupId(2);
+
+/// The group of the transactions.
+pub(in crate::commands) const TRANSACTIONS: GroupId = GroupId(4);
+
+/// The records of the store that takes part in them; no machine has this group.
+const STORE: GroupId = GroupId(5);
+
+/// What members tell each other beside the transactions' machine.
+const REASONS: GroupId = GroupId(6);
 
 /// A group that every member has a part in, as its recorded lives are read.
 pub(in crate::commands) struct Group {
@@ -43,12 +53,21 @@ pub(in crate::commands) const GROUPS: &[Group] = &[
         name: "registers",
         replay: |member, logs| replay::<quorate_register::Machine>(&member.registers(), logs),
     },
+    Group {
+        id: TRANSACTIONS,
+        name: "transactions",
+        replay: |member, logs| {
+            replay::<quorate_transactions::Machine>(&member.transactions(), logs)
+        },
+    },
 ];
 
 /// The services of a member, started.
 pub(super) struct Services {
     kv: Replica<Map>,
     registers: Registers,
+    transactions: Transactions,
+    store: Store,
 }
 
 impl Services {
@@ -56,7 +75,16 @@ impl Services {
     pub(super) fn start(node: &Node, config: &NodeConfig) -> Result<Self, Failure> {
         let kv = Replica::start(node, KV, config.raft.clone(), Map::new());
         let registers = Registers::start(node, REGISTERS);
+        let fault = |error: &dyn std::error::Error| Failure::Fault(error.to_string());
+        let (store, participant) = Store::open(node, STORE).map_err(|error| fault(&error))?;
+        let groups = Groups {
+            commit: TRANSACTIONS,
+            reasons: REASONS,
+        };
+        let transactions = Transactions::start(node, groups, participant);
         Ok(Services {
+            transactions: transactions.map_err(|error| fault(&error))?,
+            store,
             kv: kv.map_err(refusal)?,
             registers: registers.map_err(|error| Failure::Fault(error.to_string()))?,
         })
@@ -64,8 +92,10 @@ impl Services {
 
     /// What clients can ask.
     pub(super) fn routes(&self) -> Routes {
+        let (transactions, store) = (self.transactions.clone(), self.store.clone());
         Routes::new(KvService::new(self.kv.clone()).into_server())
             .add_service(RegisterService::new(self.registers.clone()).into_server())
+            .add_service(TransactionsService::new(transactions, store).into_server())
     }
 
     /// Returns once one of them has stopped, with its name.
@@ -73,6 +103,7 @@ impl Services {
         tokio::select! {
             () = self.kv.stopped() => "key-value store",
             () = self.registers.stopped() => "part in the registers",
+            () = self.transactions.stopped() => "part in transactions",
         }
     }
 }
