@@ -9,6 +9,7 @@
 //! - [`load`]: writers that remember what was acknowledged, and [`history`]: clients that record
 //!   what they asked and were answered.
 //! - [`registers`]: the same of write-once registers, where that is easily told.
+//! - [`feed`]: what readers were told, held against what publishers had read.
 //! - [`chance`]: the seed of what is left to chance, and how much is done.
 //! - [`linearizability`]: whether such a record has an order that explains it.
 //! - [`namespaces`]: a network of the kernel's for each member, and what happens to it.
@@ -19,6 +20,7 @@ pub mod binary;
 pub mod chance;
 pub mod cluster;
 pub mod collector;
+pub mod feed;
 pub mod history;
 pub mod linearizability;
 pub mod load;

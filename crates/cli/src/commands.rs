@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod bench;
+pub(crate) mod broadcast;
 pub(crate) mod check;
 mod client;
 pub(crate) mod clock;
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Paxos(paxos::PaxosArgs),
     /// Run transactions over the stores of several members.
     Txn(txn::TxnArgs),
+    /// Talk in a feed in which every answer follows its question, by causal broadcast.
+    Broadcast(broadcast::BroadcastArgs),
     /// Start three members, kill one in the middle of its work, and see that every promise is kept.
     Demo(demo::DemoArgs),
     /// Run the recorded life of a member through its machine again.
@@ -68,6 +71,7 @@ impl Command {
             Command::Kv(kv) => kv.run(),
             Command::Paxos(paxos) => paxos.run(),
             Command::Txn(txn) => txn.run(),
+            Command::Broadcast(broadcast) => broadcast.run(),
             Command::Demo(demo) => demo.run(),
             Command::Replay(replay) => replay.run(),
             Command::Conform(conform) => conform.run(),

@@ -49,6 +49,7 @@ Examples:
   quorate kv put greeting hello
   quorate paxos propose winner anna
   quorate txn transfer --from 1/alice --to 2/bob 10
+  quorate broadcast join --as anna
   quorate check raft
   quorate bench kv --target etcd --endpoints 127.0.0.1:2379 --seconds 10
   quorate help bench kv";

@@ -240,8 +240,10 @@ impl Client {
     /// What every member that is known says of itself.
     pub async fn status(&self) -> Vec<(String, Result<proto::StatusResponse, String>)> {
         let patience = self.0.options.attempt_timeout;
-        let ask = |mut stub: Stub| async move { stub.status(proto::StatusRequest {}).await };
-        self.0.readers.each(patience, ask).await
+        let asked = self.0.readers.each(patience, |mut stub| async move {
+            stub.status(proto::StatusRequest {}).await
+        });
+        asked.await
     }
 }
 

@@ -70,8 +70,8 @@ pub use post::{
 };
 pub use service::FeedService;
 
-/// How many messages of each member.
-pub use quorate_broadcast::Clock;
+/// How many messages of each member; and the machine's configuration.
+pub use quorate_broadcast::{Clock, Config};
 
 /// The generated service, client and messages of `feed.proto`.
 #[allow(missing_docs, unreachable_pub, clippy::all)]

@@ -126,6 +126,25 @@ fn the_demo_of_transactions_tells_its_story_and_cleans_up() {
 }
 
 #[test]
+fn the_demo_of_a_chat_tells_its_story_and_cleans_up() {
+    tells(
+        "broadcast",
+        &[
+            "member 1 starts, for anna",
+            "it sits on the roof",
+            "each answers the one before",
+            "kill -9 of member 2",
+            "starts again on the disk it left",
+            "berta has read what she missed",
+            "none is missing, none came twice",
+            "each after all that its author had read before",
+            "every effect is the same",
+            "the members are stopped",
+        ],
+    );
+}
+
+#[test]
 fn an_interrupted_demo_cleans_up() {
     let dir = TempDir::new().unwrap();
     let mut demo = demo(dir.path()).stdout(Stdio::piped()).spawn().unwrap();

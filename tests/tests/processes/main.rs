@@ -12,6 +12,7 @@ mod configuration;
 mod conform;
 mod crashes;
 mod disks;
+mod feed;
 mod histories;
 mod hostile;
 mod registers;

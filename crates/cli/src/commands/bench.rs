@@ -1,4 +1,4 @@
-//! `quorate bench`: what a service does under load, and what that costs it. `otlp` is in its own module.
+//! `quorate bench`: what a service does under load, and what that costs it. `broadcast` and `otlp` are in modules of their own.
 //!
 //! `quorate bench kv`: puts a second, their latency, and the CPU that they cost the members. `quorate bench paxos`:
 //! the same of proposals for write-once registers.
@@ -13,6 +13,7 @@
 
 mod cpu;
 mod etcd;
+mod feed;
 mod load;
 mod otlp;
 mod quorate;
@@ -46,6 +47,8 @@ pub(crate) enum Bench {
     Paxos(PaxosArgs),
     /// Run transactions between two members in a closed loop and report rate, latency, syncs and messages.
     Txn(txn::TxnArgs),
+    /// Publish to a feed at every member, read it at every member, and report deliveries a second.
+    Broadcast(feed::FeedArgs),
     /// Send traces to an OTLP endpoint and report rate, latency, CPU and memory.
     Otlp(otlp::OtlpArgs),
 }
@@ -57,6 +60,7 @@ impl Bench {
             Bench::Kv(args) => args.load.run(args.target),
             Bench::Paxos(args) => args.load.run(Target::Registers),
             Bench::Txn(args) => args.run(),
+            Bench::Broadcast(args) => args.run(),
             Bench::Otlp(args) => args.run(),
         }
     }

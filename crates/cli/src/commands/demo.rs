@@ -4,6 +4,7 @@
 //! interface, with their disks in a temporary directory; who is killed is ended with SIGKILL; what is shown is
 //! measured, and what is claimed is read back.
 
+mod broadcast;
 mod kv;
 mod load;
 mod members;
@@ -41,6 +42,8 @@ pub(crate) struct DemoArgs {
 enum Protocol {
     /// A key-value store on Raft: its leader is killed, and nothing is lost.
     Kv,
+    /// A chat over causal broadcast: a member is killed, and no answer comes before its question.
+    Broadcast,
     /// Write-once registers decided by Paxos: two want the same ones, a member is killed, and there is one answer.
     Paxos,
     /// Money that moves between stores: the coordinator is killed in the middle of it, and not a coin is lost.
@@ -52,6 +55,7 @@ impl Protocol {
     fn talk(self) -> &'static str {
         match self {
             Protocol::Kv => kv::TALK,
+            Protocol::Broadcast => broadcast::TALK,
             Protocol::Paxos => paxos::TALK,
             Protocol::Txn => txn::TALK,
         }
@@ -123,6 +127,7 @@ async fn tell(protocol: Protocol, keep: bool) -> Result<Outcome, Failure> {
     let mut members = Members::create()?;
     let told = match protocol {
         Protocol::Kv => kv::acts(&story, &mut members).await,
+        Protocol::Broadcast => broadcast::acts(&story, &mut members).await,
         Protocol::Paxos => paxos::acts(&story, &mut members).await,
         Protocol::Txn => txn::acts(&story, &mut members).await,
     };

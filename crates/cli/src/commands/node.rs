@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 pub(super) use self::config::NodeConfig;
 use self::services::Services;
-pub(super) use self::services::{GROUPS, Group, KV, REGISTERS, TRANSACTIONS};
+pub(super) use self::services::{FEED, GROUPS, Group, KV, REGISTERS, TRANSACTIONS};
 use crate::outcome::{Failure, Outcome};
 
 /// How long requests under way may take once the member stops.

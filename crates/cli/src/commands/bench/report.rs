@@ -138,13 +138,18 @@ impl Report {
 
     /// Writes the report to a file as JSON.
     pub(crate) fn write_json(&self, path: &Path) -> Result<(), Failure> {
-        let write = || -> std::io::Result<()> {
-            let mut text = serde_json::to_string_pretty(self)?;
-            text.push('\n');
-            fs::write(path, text)
-        };
-        write().map_err(Failure::local(format!("writing {}", path.display())))
+        write_json(self, path)
     }
+}
+
+/// Writes a report to a file as JSON.
+pub(super) fn write_json(report: &impl Serialize, path: &Path) -> Result<(), Failure> {
+    let write = || -> std::io::Result<()> {
+        let mut text = serde_json::to_string_pretty(report)?;
+        text.push('\n');
+        fs::write(path, text)
+    };
+    write().map_err(Failure::local(format!("writing {}", path.display())))
 }
 
 fn row(cells: [String; 9]) -> String {

@@ -115,6 +115,11 @@ impl NodeConfig {
         quorate_transactions::config(self.node.id, self.node.members.keys().copied())
     }
 
+    /// The configuration of the feed's machine on this member.
+    pub(super) fn feed(&self) -> quorate_feed::Config {
+        quorate_feed::config(self.node.id, self.node.members.keys().copied())
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
         file.check()

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use quorate::driver::{Divergence, ReplayReport, replay};
 use quorate::raft::Raft;
 use quorate::{GroupId, Node, Replica, StartError};
+use quorate_feed::{Feed, FeedService};
 use quorate_kv::{KvService, Map};
 use quorate_register::{RegisterService, Registers};
 use quorate_transactions::{Groups, Store, Transactions, TransactionsService};
@@ -19,6 +20,9 @@ pub(in crate::commands) const KV: GroupId = GroupId(1);
 
 /// The group of the write-once registers.
 pub(in crate::commands) const REGISTERS: GroupId = GroupId(2);
+
+/// The group of the feed.
+pub(in crate::commands) const FEED: GroupId = GroupId(3);
 
 /// The group of the transactions.
 pub(in crate::commands) const TRANSACTIONS: GroupId = GroupId(4);
@@ -54,6 +58,11 @@ pub(in crate::commands) const GROUPS: &[Group] = &[
         replay: |member, logs| replay::<quorate_register::Machine>(&member.registers(), logs),
     },
     Group {
+        id: FEED,
+        name: "feed",
+        replay: |member, logs| replay::<quorate_feed::Machine>(&member.feed(), logs),
+    },
+    Group {
         id: TRANSACTIONS,
         name: "transactions",
         replay: |member, logs| {
@@ -68,6 +77,7 @@ pub(super) struct Services {
     registers: Registers,
     transactions: Transactions,
     store: Store,
+    feed: Feed,
 }
 
 impl Services {
@@ -82,11 +92,13 @@ impl Services {
             reasons: REASONS,
         };
         let transactions = Transactions::start(node, groups, participant);
+        let feed = Feed::start(node, FEED, &quorate_feed::Options::default());
         Ok(Services {
             transactions: transactions.map_err(|error| fault(&error))?,
             store,
             kv: kv.map_err(refusal)?,
             registers: registers.map_err(|error| Failure::Fault(error.to_string()))?,
+            feed: feed.map_err(|error| Failure::Fault(error.to_string()))?,
         })
     }
 
@@ -96,6 +108,7 @@ impl Services {
         Routes::new(KvService::new(self.kv.clone()).into_server())
             .add_service(RegisterService::new(self.registers.clone()).into_server())
             .add_service(TransactionsService::new(transactions, store).into_server())
+            .add_service(FeedService::new(self.feed.clone()).into_server())
     }
 
     /// Returns once one of them has stopped, with its name.
@@ -104,6 +117,7 @@ impl Services {
             () = self.kv.stopped() => "key-value store",
             () = self.registers.stopped() => "part in the registers",
             () = self.transactions.stopped() => "part in transactions",
+            () = self.feed.stopped() => "part in the feed",
         }
     }
 }
