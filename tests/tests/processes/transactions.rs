@@ -325,9 +325,9 @@ async fn the_command_moves_money_says_why_not_and_takes_an_id_once() {
             "{said:?}"
         );
     }
-    let amount = |account| txn(&cluster, &["get", account]).1[0]["value"].clone();
-    assert_eq!(amount("1/account/0"), "990");
-    assert_eq!(amount("2/account/0"), "1010");
+    let amount = |cluster: &Cluster, account| txn(cluster, &["get", account]).1[0]["value"].clone();
+    assert_eq!(amount(&cluster, "1/account/0"), "990");
+    assert_eq!(amount(&cluster, "2/account/0"), "1010");
 
     let (status, said) = txn(&cluster, &[&transfer[..], &["1000"]].concat());
     assert_eq!((status, &said[0]["outcome"]), (1, &"aborted".into()));
@@ -339,7 +339,7 @@ async fn the_command_moves_money_says_why_not_and_takes_an_id_once() {
     let run = ["run", share, "3: add account/0 -10", "--non-blocking"];
     assert_eq!(txn(&cluster, &run).0, 0);
     assert_eq!(txn(&cluster, &run).0, 1, "the state is not absent any more");
-    assert_eq!(amount("1/state"), "open");
+    assert_eq!(amount(&cluster, "1/state"), "open");
 
     // The id is known after a restart of its coordinator, and while that is away nobody makes anything up.
     cluster.kill(3);
@@ -359,6 +359,6 @@ async fn the_command_moves_money_says_why_not_and_takes_an_id_once() {
     })
     .await;
     assert_eq!((again.0, &again.1[0]["outcome"]), (0, &"committed".into()));
-    assert_eq!(amount("1/account/0"), "1000");
+    assert_eq!(amount(&cluster, "1/account/0"), "1000");
     cluster.finish().await;
 }
