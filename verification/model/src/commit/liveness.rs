@@ -27,6 +27,8 @@ pub fn scope(scope: Scope) -> Vec<CommitModel> {
     ];
     if scope != Scope::Quick {
         all.push(recovering("two participants", three()));
+    }
+    if scope == Scope::Deep {
         all.push(abandoned(Mode::NonBlocking));
     }
     all

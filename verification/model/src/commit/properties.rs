@@ -218,25 +218,31 @@ pub(super) fn reachable(limits: &Limits) -> Vec<Property<CommitModel>> {
 }
 
 fn after_crashes(limits: &Limits) -> Vec<Property<CommitModel>> {
-    let mut all = vec![
-        Property::sometimes(
-            "a crash hits a vote that is not durable",
-            |s: &Found, m: &CommitModel| {
-                s.spent().crashes < m.limits.crashes
-                    && running(s).any(|(up, _)| {
-                        let mut records = up.unsynced.iter().flatten();
-                        records.any(|record| matches!(record, Record::Voted { .. }))
-                    })
-            },
-        ),
-        Property::sometimes("a participant crashes uncertain", |s: &Found, _| {
-            let mut down = s.nodes().filter(|node| node.up().is_none());
-            down.any(|node| {
-                let mut votes = node.durable().votes.values();
-                votes.any(|joined| joined.decision.is_none())
-            })
-        }),
-    ];
+    let mut all = Vec::new();
+    let may_crash = |(_, participants): &(u32, Vec<u32>)| {
+        participants.iter().any(|id| !limits.steady.contains(id))
+    };
+    if limits.transactions.iter().any(may_crash) {
+        all.extend([
+            Property::sometimes(
+                "a crash hits a vote that is not durable",
+                |s: &Found, m: &CommitModel| {
+                    s.spent().crashes < m.limits.crashes
+                        && running(s).any(|(up, _)| {
+                            let mut records = up.unsynced.iter().flatten();
+                            records.any(|record| matches!(record, Record::Voted { .. }))
+                        })
+                },
+            ),
+            Property::sometimes("a participant crashes uncertain", |s: &Found, _| {
+                let mut down = s.nodes().filter(|node| node.up().is_none());
+                down.any(|node| {
+                    let mut votes = node.durable().votes.values();
+                    votes.any(|joined| joined.decision.is_none())
+                })
+            }),
+        ]);
+    }
     let alone = |(coordinator, participants): &(u32, Vec<u32>)| !participants.contains(coordinator);
     let helped = limits
         .transactions

@@ -155,7 +155,13 @@ fn ci() -> Vec<(&'static str, Limits)> {
                 ..pair()
             },
         ),
-        ("decided by consensus, and a crash", agreed()),
+        (
+            "decided by consensus, and a coordinator that crashes",
+            Limits {
+                steady: vec![2, 3],
+                ..agreed()
+            },
+        ),
     ]
 }
 
@@ -178,6 +184,7 @@ fn deep() -> Vec<(&'static str, Limits)> {
                 ..base()
             },
         ),
+        ("decided by consensus, and a crash", agreed()),
         (
             "decided by consensus, and more on its way",
             Limits {
