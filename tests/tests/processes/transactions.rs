@@ -25,7 +25,7 @@ const TRANSACTIONS: &str = "QUORATE_TRANSACTIONS";
 const SEED: &str = "QUORATE_SEED";
 
 const CALLERS: usize = 8;
-const ACCOUNTS: u32 = 12;
+const ACCOUNTS: u32 = 40;
 const DEPOSIT: i64 = 1_000;
 
 fn number<T: std::str::FromStr>(variable: &str) -> Option<T> {
@@ -60,7 +60,7 @@ fn client(cluster: &Cluster) -> Client {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_coordinators_and_participants_never_disagree_and_the_money_stays() {
     let seed = number(SEED).unwrap_or_else(|| rand::random::<u64>());
-    let most = number(TRANSACTIONS).unwrap_or(150);
+    let most = number(TRANSACTIONS).unwrap_or(400);
     println!("{SEED}={seed} {TRANSACTIONS}={most}");
     let mut random = StdRng::seed_from_u64(seed);
     let mut cluster = Cluster::start(Setup::default());
@@ -194,6 +194,8 @@ async fn call(
                 share(member, operations)
             })
             .collect();
+        // So that there is time for somebody to be killed, and for everybody to be up.
+        sleep(Duration::from_millis(random.random_range(0..100))).await;
         let id = id(&client, coordinator).await;
         let told = outcome(&client, id, &shares, mode, &mut random).await;
         let participants = shares.iter().map(|share| share.member.0).collect();
@@ -248,7 +250,7 @@ async fn kill_again_and_again(
 ) -> usize {
     let mut kills = 0;
     while begun.load(Ordering::Relaxed) < most {
-        sleep(Duration::from_millis(random.random_range(20..400))).await;
+        sleep(Duration::from_millis(random.random_range(200..1_500))).await;
         let victim = random.random_range(1..=3);
         cluster.kill(victim);
         kills += 1;
