@@ -170,11 +170,18 @@ mod tests {
     fn every_promise_is_missed_when_it_is_broken() {
         let early = refused(|readers| readers[0].swap(0, 1));
         assert!(early.contains("before number 1 of member 1"), "{early}");
-        let twice = refused(|readers| readers[0].push(readers[0][2]));
+        let twice = refused(|readers| {
+            let again = readers[0][2];
+            readers[0].push(again);
+        });
         assert!(twice.contains("after number 2 of the member"), "{twice}");
-        let gap = refused(|readers| drop(readers[0].remove(1)));
+        let gap = refused(|readers| {
+            readers[0].remove(1);
+        });
         assert!(gap.contains("after number 0 of the member"), "{gap}");
-        let lost = refused(|readers| drop(readers[0].pop()));
+        let lost = refused(|readers| {
+            readers[0].pop();
+        });
         assert!(
             lost.contains("had read 2 messages") || lost.contains("[1, 1] of [1, 2]"),
             "{lost}"

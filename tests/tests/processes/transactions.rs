@@ -59,7 +59,7 @@ fn client(cluster: &Cluster) -> Client {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_coordinators_and_participants_never_disagree_and_the_money_stays() {
-    let seed = number(SEED).unwrap_or_else(|| rand::random::<u64>());
+    let seed = number(SEED).unwrap_or_else(rand::random::<u64>);
     let most = number(TRANSACTIONS).unwrap_or(400);
     println!("{SEED}={seed} {TRANSACTIONS}={most}");
     let mut random = StdRng::seed_from_u64(seed);

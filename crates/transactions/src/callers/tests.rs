@@ -1,3 +1,5 @@
+//! Who waits for which transaction, and what is said to them.
+
 use super::*;
 use quorate::NodeId;
 use quorate_commit::Committed;

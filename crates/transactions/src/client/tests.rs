@@ -1,3 +1,5 @@
+//! What a client makes of answers.
+
 use super::*;
 
 fn aborted() -> Standing {

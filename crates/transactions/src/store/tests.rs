@@ -1,3 +1,5 @@
+//! The embedded store: what is locked, what is refused, what a restart finds.
+
 use super::*;
 use crate::id::Mark;
 use crate::{Action, Operation};

@@ -211,7 +211,7 @@ impl Load {
 /// From one of the members that stay to the other one.
 fn random_transfer() -> Vec<Share> {
     let mut random = rand::rng();
-    let mut owner = || {
+    let owner = || {
         OWNERS
             .choose(&mut rand::rng())
             .copied()

@@ -1,3 +1,5 @@
+//! The state of the store against a plain model of it.
+
 use super::*;
 use crate::id::Mark;
 use proptest::prelude::*;
