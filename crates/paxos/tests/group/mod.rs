@@ -316,7 +316,7 @@ impl Group {
     fn expect(&self, node: &str, words: &[&str]) -> Result {
         let said = |rest: &[&str]| {
             let line = format!("{node} says {}", rest.join(" "));
-            self.past.iter().any(|past| *past == line)
+            self.past.contains(&line)
         };
         let machine = self
             .nodes
