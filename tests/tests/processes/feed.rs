@@ -24,6 +24,9 @@ const BATCH: u64 = 40;
 const MESSAGES: usize = 100_000;
 /// Something happens to a member as often.
 const FAULTS: usize = 30;
+/// Messages by which publishers may be ahead of the slowest reader: half of what members keep for readers, of which
+/// none may miss any.
+const LEAD: usize = 8_000;
 
 /// One who reads at a member, and answers.
 struct Publisher {
@@ -37,6 +40,16 @@ struct Publisher {
 struct Shared {
     stop: AtomicBool,
     published: AtomicUsize,
+    /// How much each reader has read.
+    heard: Vec<AtomicUsize>,
+}
+
+impl Shared {
+    fn is_far_ahead(&self) -> bool {
+        let heard = self.heard.iter().map(|heard| heard.load(Ordering::Relaxed));
+        let slowest = heard.min().unwrap_or_default();
+        self.published.load(Ordering::Relaxed) > slowest + LEAD
+    }
 }
 
 impl Publisher {
@@ -56,7 +69,7 @@ impl Publisher {
         let read = Arc::default();
         let dice = StdRng::seed_from_u64(seed ^ (number as u64 + 1));
         Publisher {
-            reading: tokio::spawn(reading(follow, Arc::clone(&read))),
+            reading: tokio::spawn(reading(follow, number, Arc::clone(&read), shared.clone())),
             speaking: tokio::spawn(speaking(
                 client,
                 number,
@@ -73,7 +86,12 @@ impl Publisher {
     }
 }
 
-async fn reading(mut follow: Follow, read: Arc<Mutex<Vec<Heard>>>) {
+async fn reading(
+    mut follow: Follow,
+    reader: usize,
+    read: Arc<Mutex<Vec<Heard>>>,
+    shared: Arc<Shared>,
+) {
     loop {
         let message = follow
             .next()
@@ -85,6 +103,7 @@ async fn reading(mut follow: Follow, read: Arc<Mutex<Vec<Heard>>>) {
             sequence: message.sequence,
             said,
         });
+        shared.heard[reader].fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -99,7 +118,7 @@ async fn speaking(
     let (mut published, mut answered) = (0, 0);
     while !shared.stop.load(Ordering::Relaxed) {
         let count = read.lock().unwrap().len();
-        if count == answered && published > 0 {
+        if count == answered && published > 0 || shared.is_far_ahead() {
             sleep(Duration::from_millis(1)).await;
             continue;
         }
@@ -182,9 +201,13 @@ async fn a_recorded_feed_is_causal_while_members_are_killed_and_cut_off() {
     for id in cluster.ids() {
         cluster.start_member(id);
     }
-    let shared = Arc::new(Shared::default());
+    let readers = PUBLISHERS * cluster.ids().len();
+    let shared = Arc::new(Shared {
+        heard: (0..readers).map(|_| AtomicUsize::new(0)).collect(),
+        ..Shared::default()
+    });
     let mut publishers = Vec::new();
-    for number in 0..PUBLISHERS * cluster.ids().len() {
+    for number in 0..readers {
         let id = (number / PUBLISHERS) as u32 + 1;
         publishers.push(Publisher::start(&cluster, id, number, seed, &shared).await);
     }

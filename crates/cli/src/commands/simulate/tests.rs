@@ -69,5 +69,8 @@ fn protocols_broken_on_purpose_are_left_out_unless_named() {
     assert!(all.iter().all(|protocol| !protocol.canary) && !all.is_empty());
     let named = protocols(Some("raft-amnesia")).unwrap();
     assert!(named[0].canary && named.len() == 1);
-    assert!(matches!(protocols(Some("nonesuch")), Err(Failure::Usage(_))));
+    assert!(matches!(
+        protocols(Some("nonesuch")),
+        Err(Failure::Usage(_))
+    ));
 }
