@@ -11,8 +11,28 @@ mod members;
 pub use error::{ClientError, Failed, Tried};
 pub use members::{Members, silence, words};
 
+use std::time::Duration;
 use tonic::Status;
 use tonic::metadata::AsciiMetadataValue;
+
+/// How patient a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientOptions {
+    /// When an operation is given up, all attempts together.
+    pub timeout: Duration,
+    /// When one attempt is given up, and another member is tried: one that is down without saying so costs as
+    /// much. What takes as long as it takes, such as a transaction that is to be decided, gets the whole time.
+    pub attempt_timeout: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        ClientOptions {
+            timeout: Duration::from_secs(10),
+            attempt_timeout: Duration::from_secs(2),
+        }
+    }
+}
 
 /// The metadata that tells who can answer.
 const LEADER: &str = "quorate-leader";

@@ -23,13 +23,12 @@ use quorate_client::{Failed, Members};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Code, Streaming};
 
 pub use crate::feed::Published;
-pub use quorate_client::{ClientError, Tried};
+pub use quorate_client::{ClientError, ClientOptions, Tried};
 
 type Stub = FeedClient<Channel>;
 
@@ -37,24 +36,6 @@ fn stub(channel: Channel) -> Stub {
     FeedClient::new(channel)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
-}
-
-/// How patient a client is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientOptions {
-    /// When an operation is given up, all attempts together.
-    pub timeout: Duration,
-    /// When one attempt is given up, and when another member is tried.
-    pub attempt_timeout: Duration,
-}
-
-impl Default for ClientOptions {
-    fn default() -> Self {
-        ClientOptions {
-            timeout: Duration::from_secs(10),
-            attempt_timeout: Duration::from_secs(2),
-        }
-    }
 }
 
 /// A client of a group. Cheap to clone; the clones share connections, and what one has seen the messages of the

@@ -9,12 +9,11 @@ use crate::{Held, Invalid, Key, MESSAGE_BYTES_MAX, Value, proto};
 use bytes::Bytes;
 use quorate_client::{Failed, Members};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
-pub use quorate_client::{ClientError, Tried};
+pub use quorate_client::{ClientError, ClientOptions, Tried};
 
 type Stub = RegistersClient<Channel>;
 
@@ -22,24 +21,6 @@ fn stub(channel: Channel) -> Stub {
     RegistersClient::new(channel)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
-}
-
-/// How patient a client is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientOptions {
-    /// When an operation is given up, all attempts together.
-    pub timeout: Duration,
-    /// When one attempt is given up: a member that is down without saying so costs as much.
-    pub attempt_timeout: Duration,
-}
-
-impl Default for ClientOptions {
-    fn default() -> Self {
-        ClientOptions {
-            timeout: Duration::from_secs(10),
-            attempt_timeout: Duration::from_secs(2),
-        }
-    }
 }
 
 impl From<Invalid> for ClientError {

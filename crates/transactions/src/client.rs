@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
-pub use quorate_client::ClientError;
+pub use quorate_client::{ClientError, ClientOptions};
 
 type Stub = TransactionsClient<Channel>;
 
@@ -28,24 +28,6 @@ fn stub(channel: Channel) -> Stub {
     TransactionsClient::new(channel)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
-}
-
-/// How patient a client is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientOptions {
-    /// When an operation is given up, all attempts together.
-    pub timeout: Duration,
-    /// When one attempt is given up. A transaction that is to be decided gets the whole time.
-    pub attempt_timeout: Duration,
-}
-
-impl Default for ClientOptions {
-    fn default() -> Self {
-        ClientOptions {
-            timeout: Duration::from_secs(10),
-            attempt_timeout: Duration::from_secs(2),
-        }
-    }
 }
 
 /// A client of a cluster. Cheap to clone; the clones share connections.
