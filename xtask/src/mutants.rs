@@ -19,6 +19,7 @@
 //! the package's tests. Bugs between threads are in `verification/concurrency/mutants`, and found by a test under loom:
 //! `loom: FILE TEST`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -205,6 +206,19 @@ fn test(field: &impl Fn(&str) -> Option<String>) -> Result<Option<Test>, String>
 pub(crate) fn apply_to(root: &Path, complaints: &mut Vec<String>) {
     let (mutants, wrong) = all(root);
     complaints.extend(wrong);
+    // `quorate check` plants the quick ones of every protocol that is modelled.
+    let modelled = |mutant: &&Mutant| !matches!(mutant.finding, Finding::Fails(_));
+    let protocols: BTreeSet<&str> = mutants
+        .iter()
+        .filter(modelled)
+        .map(|mutant| mutant.protocol.as_str())
+        .collect();
+    for protocol in protocols {
+        let mut own = mutants.iter().filter(|one| one.protocol == protocol);
+        if !own.any(|mutant| mutant.is_quick) {
+            complaints.push(format!("{FOLDER}/{protocol}: none of them is quick"));
+        }
+    }
     for mutant in mutants {
         if let Err(why) = git_apply(root, &mutant.patch, &["--check"]) {
             complaints.push(format!("{}: {why}", mutant.patch.display()));
