@@ -50,7 +50,8 @@ impl TransactionId {
         self.coordinator
     }
 
-    pub(crate) fn request(&self) -> RequestId {
+    /// What the protocol calls it: the random part.
+    pub fn request(&self) -> RequestId {
         RequestId(self.nonce)
     }
 }

@@ -308,7 +308,10 @@ fn txn(cluster: &Cluster, words: &[&str]) -> (i32, Vec<serde_json::Value>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_moves_money_says_why_not_and_takes_an_id_once() {
-    let mut cluster = Cluster::start(Setup::default());
+    let mut cluster = Cluster::start(Setup {
+        event_log: true,
+        ..Setup::default()
+    });
     let first = client(&cluster);
     deposits(&cluster, &first).await;
     nothing_stays_locked(&cluster, &first).await;
@@ -362,5 +365,19 @@ async fn the_command_moves_money_says_why_not_and_takes_an_id_once() {
     .await;
     assert_eq!((again.0, &again.1[0]["outcome"]), (0, &"committed".into()));
     assert_eq!(amount(&cluster, "1/account/0"), "1000");
+
+    // What it waited for: two messages there and back, and two syncs, one more for the first of its coordinator.
+    let dir = cluster.dir().to_str().unwrap().to_owned();
+    let (status, said) = txn(&cluster, &["path", &dir, &id]);
+    let hops = said[0]["told"]["hops"].as_array().unwrap();
+    let count = |kind: &str| hops.iter().filter(|hop| hop["kind"] == kind).count();
+    let syncs = hops.iter().filter(|hop| hop["own"] == true).count();
+    assert_eq!(
+        (status, said.len(), count("message"), count("timer")),
+        (0, 1, 2, 0),
+        "{said:?}"
+    );
+    assert!((2..=3).contains(&syncs), "{said:?}");
+    assert_eq!(txn(&cluster, &["path", &dir, "3-1.0-1"]), (1, vec![]));
     cluster.finish().await;
 }

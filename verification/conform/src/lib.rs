@@ -18,9 +18,12 @@
 //! The first two know nothing of Raft; `member.rs` tells a log in the grain that specifications have, with
 //! syncs and crashes as steps of their own.
 //!
+//! The same logs also say what a transaction waited for: [`transactions`]. (`critical_path.rs`)
+//!
 //! What the specification leaves out is left out here too: what clients are told, timers, and the limit on
 //! the bytes of a message. A leader that cut an append short because of it would be found to differ.
 
+mod critical_path;
 mod history;
 mod member;
 mod order;
@@ -32,6 +35,7 @@ mod together;
 mod validation;
 mod windows;
 
+pub use critical_path::{Hop, Path, TransactionPath, transactions};
 pub use raft::RaftLike;
 pub use report::{Finding, MemberReport, Part, Report, Specification};
 pub use run::{Life, Options, conform};
@@ -54,6 +58,9 @@ pub enum ConformError {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// A log is not what the machine does.
+    #[error(transparent)]
+    Replay(Divergence),
     /// TLC did not check the trace, but failed.
     #[error("TLC failed on {module}: {reason}")]
     Tlc {

@@ -211,10 +211,10 @@ fn assigned(configs: &[NodeConfig], logs: &[PathBuf]) -> Result<Vec<Life<Raft<Ma
     of_members.into_iter().map(life).collect()
 }
 
-fn failure(error: ConformError) -> Failure {
+pub(super) fn failure(error: ConformError) -> Failure {
     match error {
         ConformError::Usage(why) => Failure::Usage(why),
         ConformError::Local { attempt, source } => Failure::Local { attempt, source },
-        ConformError::Tlc { .. } => Failure::Fault(error.to_string()),
+        ConformError::Tlc { .. } | ConformError::Replay(_) => Failure::Fault(error.to_string()),
     }
 }

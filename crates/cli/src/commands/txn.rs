@@ -4,6 +4,7 @@
 //! the command line.
 
 mod parse;
+mod path;
 mod print;
 
 use clap::{Args, Subcommand};
@@ -13,6 +14,7 @@ use quorate_transactions::{
 };
 
 use self::parse::{Account, merge, parse_account, parse_share};
+use self::path::PathArgs;
 use self::print::Printer;
 use super::client::{ClientArgs, runtime};
 use crate::outcome::{Failure, Outcome};
@@ -42,6 +44,7 @@ Examples:
   quorate txn transfer --from 1/alice --to 2/bob 10 --non-blocking
   quorate txn get 1/alice
   quorate txn status
+  quorate txn path demo-directory
   quorate txn status 1-1.57-9f86d081884c7d65";
 
 #[derive(Debug, Subcommand)]
@@ -96,6 +99,8 @@ enum Request {
         /// The transaction.
         id: Option<TransactionId>,
     },
+    /// Tell what recorded transactions waited for, message by message and sync by sync. Asks no member.
+    Path(PathArgs),
     /// Print an id for a transaction, to be used with --id.
     Id {
         /// Who is to coordinate it.
@@ -201,6 +206,7 @@ impl Request {
             Request::List { member } => printer.list(&client.list(NodeId(member)).await?),
             Request::Status { id: None } => printer.statuses(&client.status().await),
             Request::Status { id: Some(id) } => printer.standing(id, &client.standing(id).await?),
+            Request::Path(path) => path.run(printer.json),
             Request::Id { coordinator } => {
                 printer.id(client.new_id(coordinator.map(NodeId)).await?)
             }

@@ -111,7 +111,7 @@ impl NodeConfig {
     }
 
     /// The configuration of the transactions' machine on this member.
-    pub(super) fn transactions(&self) -> quorate_transactions::Config {
+    pub(in crate::commands) fn transactions(&self) -> quorate_transactions::Config {
         quorate_transactions::config(self.node.id, self.node.members.keys().copied())
     }
 
