@@ -60,13 +60,6 @@ pub(super) fn safety() -> Vec<Property<BroadcastModel>> {
                     .all(|((_, one), (_, other))| invariants::same_messages(*sender, one, other))
             })
         }),
-        Property::always("what is kept is bounded", |state: &Found, model| {
-            let members = model.nodes().iter().zip(state.nodes());
-            members.into_iter().all(|(id, node)| {
-                let ledger = node.machine().map(Broadcast::ledger);
-                ledger.is_none_or(|ledger| is_bounded(model, *id, ledger))
-            })
-        }),
         Property::always("memory and disk agree once synced", |state: &Found, _| {
             let mut running = state.nodes().filter_map(Node::up);
             running.all(|up| !up.unsynced.is_empty() || remembers(up.machine.ledger(), &up.durable))
@@ -87,17 +80,6 @@ fn keeps(state: &Found, disk: &Ledger<u8>) -> bool {
             let mut kept = disk.kept_after(sender, lacking);
             lacking >= number || kept.next().is_some_and(|batch| batch.first == lacking + 1)
         })
-    })
-}
-
-fn is_bounded(model: &BroadcastModel, id: NodeId, ledger: &Ledger<u8>) -> bool {
-    let config = model.config(id);
-    model.nodes().iter().all(|sender| {
-        let limit = match *sender == id {
-            true => config.window_messages,
-            false => config.hold_messages(),
-        };
-        ledger.kept(*sender).0 <= limit
     })
 }
 
