@@ -339,7 +339,7 @@ Vote(s, t, vote) ==
 \* It has done what it was told; it says so again if it is told again.
 Done(s, t) ==
     /\ Up(s) /\ resource[s][t].told # {}
-    /\ ~resource[s][t].done \/ node[s].joined[t] \in {"Commit", "Abort"}
+    /\ resource[s][t].done => node[s].joined[t] \in {"Commit", "Abort"}
     /\ Becomes(s, Absorb(Core(s), OnDone(Turn(s, node[s]), t)),
                [resource EXCEPT ![s][t].done = TRUE], caller)
     /\ UNCHANGED disk
