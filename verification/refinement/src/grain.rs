@@ -131,6 +131,11 @@ pub trait Terms {
         to: NodeId,
         message: &<Self::Machine as Machine>::Message,
     ) -> Value;
+
+    /// What is promised to the application, if the specification has it: then it waits among the messages.
+    fn output(&self, _output: &<Self::Machine as Machine>::Output) -> Option<Value> {
+        None
+    }
 }
 
 /// The variables `node`, `disk`, `unsynced`, `promised` and `net`.
@@ -157,9 +162,7 @@ pub fn variables<T: Terms>(
                 (
                     terms.machine(*id, &up.machine)?,
                     Value::sequence(up.unsynced.iter().map(batch)),
-                    promised(&up.gate, sizes, |to, message| {
-                        terms.message(*id, to, message)
-                    }),
+                    waiting(terms, *id, &up.gate, sizes),
                 )
             }
             None => (terms.down(), nothing(), nothing()),
@@ -187,6 +190,31 @@ pub fn promised<M: Machine>(
     batches: impl IntoIterator<Item = usize>,
     message: impl Fn(NodeId, &M::Message) -> Value,
 ) -> Value {
+    grouped(gate, batches, |promise| match promise {
+        Promise::Send { to, message: told } => Some(message(*to, told)),
+        Promise::Output(_) => None,
+    })
+}
+
+/// The same, with what is promised to the application as far as the specification has it.
+pub fn waiting<T: Terms>(
+    terms: &T,
+    node: NodeId,
+    gate: &Gate<T::Machine>,
+    batches: impl IntoIterator<Item = usize>,
+) -> Value {
+    grouped(gate, batches, |promise| match promise {
+        Promise::Send { to, message } => Some(terms.message(node, *to, message)),
+        Promise::Output(output) => terms.output(output),
+    })
+}
+
+/// Promises, by the number of batches that they wait for.
+fn grouped<M: Machine>(
+    gate: &Gate<M>,
+    batches: impl IntoIterator<Item = usize>,
+    thing: impl Fn(&Promise<M>) -> Option<Value>,
+) -> Value {
     if gate.waiting().len() == 0 {
         return Value::sequence([]);
     }
@@ -195,10 +223,7 @@ pub fn promised<M: Machine>(
     let mut due = |records: usize| {
         gate.synced(records as u64);
         let released = std::iter::from_fn(|| gate.release());
-        let sent = released.filter_map(|promise| match promise {
-            Promise::Send { to, message: told } => Some(message(to, &told)),
-            Promise::Output(_) => None,
-        });
+        let sent = released.filter_map(|promise| thing(&promise));
         sent.collect::<BTreeSet<_>>()
     };
     let waits = std::iter::once(0).chain(batches).zip(0..);

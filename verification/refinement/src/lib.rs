@@ -24,8 +24,8 @@
 //!
 //! What is compared is a [`Subject`]; [`raft`] is the one for Raft, [`abstraction`] its abstraction function,
 //! which trace validation of real nodes uses as well; [`broadcast`] is the one for causal broadcast, [`paxos`] the
-//! one for Paxos. A further protocol adds a subject, and a line in `run.rs`; [`grain`] has what those whose
-//! specifications have the machine's grain share.
+//! one for Paxos, [`commit`] the one for two-phase commit. A further protocol adds a subject, and a line in
+//! `run.rs`; [`grain`] has what those whose specifications have the machine's grain share.
 //!
 //! # What it does not show
 //!
@@ -36,6 +36,7 @@
 pub mod abstraction;
 mod bounds;
 pub mod broadcast;
+pub mod commit;
 mod compare;
 mod difference;
 pub mod grain;

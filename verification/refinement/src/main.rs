@@ -12,7 +12,8 @@ Usage: quorate-refinement [--graph FILE] [CONFIGURATION]...
 
 Holds the graph of a protocol in Rust against the one that TLC finds for its specification, within the bounds
 of each configuration: specs/PROTOCOL/CONFIGURATION.cfg of Raft (MCRaftRefine*, the first if none is named),
-Paxos (MCPaxosRefine*) or causal broadcast (MCBroadcastRefine*). Run it from the root of the repository.
+Paxos (MCPaxosRefine*), two-phase commit (MCCommitRefine*, MCCommitCrash) or causal broadcast
+(MCBroadcastRefine*). Run it from the root of the repository.
 
   --graph FILE   the graph of the one configuration that is named, which TLC wrote before with
                  `-dump dot,actionlabels FILE`, instead of running TLC

@@ -1,6 +1,7 @@
 //! TLC and the comparison, one after the other.
 
 use crate::broadcast::{self, BroadcastSubject};
+use crate::commit::CommitSubject;
 use crate::paxos::PaxosSubject;
 use crate::raft::RaftSubject;
 use crate::{
@@ -25,6 +26,11 @@ const PROTOCOLS: &[Compared] = &[
         folder: "paxos",
         module: "MCPaxosRefine.tla",
         compare: |text, graph| graph.with(&PaxosSubject::new(text).map_err(Within::Bounds)?),
+    },
+    Compared {
+        folder: "commit",
+        module: "MCCommit.tla",
+        compare: |text, graph| graph.with(&CommitSubject::new(text).map_err(Within::Bounds)?),
     },
     Compared {
         folder: "broadcast",

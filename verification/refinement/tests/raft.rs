@@ -3,57 +3,26 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod changed;
+
+use changed::Specification;
 use quorate_model::{State, System};
 use quorate_refinement::raft::{History, Members, RaftSubject};
-use quorate_refinement::{
-    Bounds, Disagreement, Graph, Move, Pool, Report, Subject, Tlc, Value, compare,
-};
+use quorate_refinement::{Bounds, Disagreement, Move, Pool, Report, Subject, Value, compare};
 use std::hash::Hasher;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+const RAFT: Specification = Specification {
+    folder: "raft",
+    modules: &["Raft.tla", "MCRaft.tla", "MCRaftRefine.tla"],
+};
 
 fn configuration() -> String {
-    let path = Path::new(ROOT).join("specs/raft/MCRaftRefineElection.cfg");
-    let text = std::fs::read_to_string(path).unwrap();
-    // A specification that is changed need not be MCRaft any more.
-    text.replace("PROPERTY IsMCRaft\n", "")
-}
-
-/// The specification's graph, with `from` replaced by `to` in one of its modules.
-fn specified(module: &str, from: &str, to: &str, pool: &mut Pool) -> Graph {
-    let folder = tempfile::tempdir().unwrap();
-    for name in ["Raft.tla", "MCRaft.tla", "MCRaftRefine.tla"] {
-        let text = std::fs::read_to_string(Path::new(ROOT).join("specs/raft").join(name)).unwrap();
-        let is_changed = name == module;
-        assert!(
-            !is_changed || text.matches(from).count() == 1,
-            "{from} in {name}"
-        );
-        let text = if is_changed {
-            text.replace(from, to)
-        } else {
-            text
-        };
-        std::fs::write(folder.path().join(name), text).unwrap();
-    }
-    let cfg = folder.path().join("Changed.cfg");
-    std::fs::write(&cfg, configuration()).unwrap();
-    let jar = std::env::var("TLC_JAR").map(PathBuf::from);
-    let tlc = Tlc {
-        jar: jar.unwrap_or_else(|_| Path::new(ROOT).join("target/tlc/tla2tools.jar")),
-        heap: "1g".to_owned(),
-        workers: 1,
-        timeout: Duration::from_secs(600),
-    };
-    tlc.graph(&folder.path().join("MCRaftRefine.tla"), &cfg, pool)
-        .unwrap()
+    RAFT.configuration("MCRaftRefineElection")
 }
 
 fn against(module: &str, from: &str, to: &str) -> Report {
     let mut pool = Pool::default();
-    let graph = specified(module, from, to, &mut pool);
+    let graph = RAFT.graph(&configuration(), (module, from, to), &mut pool);
     let subject = RaftSubject::new(Bounds::parse(&configuration()).unwrap());
     compare(&subject, &graph, &mut pool, 100_000).unwrap()
 }
@@ -158,7 +127,7 @@ impl Subject for Changed {
 #[ignore = "needs TLC"]
 fn a_changed_machine_and_a_wrong_abstraction_are_found_out() {
     let mut pool = Pool::default();
-    let graph = specified("", "", "", &mut pool);
+    let graph = RAFT.graph(&configuration(), ("", "", ""), &mut pool);
     let bounds = Bounds::parse(&configuration()).unwrap();
     let mut report = |bounds: Bounds, never_commits| {
         let raft = RaftSubject::new(bounds);
