@@ -19,10 +19,10 @@ pub use surroundings::{Answers, Caller, Resource, Surroundings};
 
 use crate::{Bounds, Liveness, Property, Protocol, Request, State};
 use quorate_commit::{
-    Command, Commit, Config, Decision, Durable, Message, Mode, Output, Phase, RequestId, Timer,
-    TxnId, Vote, invariants,
+    Command, Commit, Config, Decision, Durable, Message, Mode, Output, Phase, Record, RequestId,
+    Timer, TxnId, Vote, invariants,
 };
-use quorate_machine::NodeId;
+use quorate_machine::{Machine, NodeId};
 use quorate_paxos as paxos;
 
 /// The machine that is checked: what its resources are asked to do makes no difference.
@@ -70,6 +70,21 @@ pub struct Limits {
     pub promises: usize,
     /// Rounds of consensus.
     pub rounds: u64,
+    /// How far every transaction is at first.
+    pub begun: Begun,
+    /// Nodes that are down at first, and never come back.
+    pub away: Vec<u32>,
+}
+
+/// How far a transaction is at first, by what disks hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// Nobody has heard of it.
+    Not,
+    /// Every participant has voted yes.
+    Voted,
+    /// And its coordinator has proposed to commit, which it and its first participant have accepted.
+    Proposed,
 }
 
 impl CommitModel {
@@ -93,6 +108,15 @@ impl CommitModel {
             own.push((
                 "words of consensus repeated while others are on their way",
                 0,
+            ));
+        }
+        if limits.begun != Begun::Not {
+            own.push(("votes that are durable at first", voters(&limits)));
+        }
+        if !limits.away.is_empty() {
+            own.push((
+                "nodes that are down, and never come back",
+                limits.away.len() as u64,
             ));
         }
         if !limits.steady.is_empty() {
@@ -126,6 +150,22 @@ impl CommitModel {
         })
     }
 
+    /// The first transaction of each coordinator, if it is begun before anything is looked at.
+    fn begun(&self) -> impl Iterator<Item = (RequestId, TxnId, Vec<NodeId>)> {
+        let planned = self.planned().filter(|_| self.limits.begun != Begun::Not);
+        (0..)
+            .map(RequestId)
+            .zip(planned)
+            .map(|(request, (coordinator, participants))| {
+                let txn = TxnId {
+                    coordinator,
+                    epoch: 1,
+                    number: 1,
+                };
+                (request, txn, participants)
+            })
+    }
+
     /// Who takes part in a transaction, by the caller that it was begun for.
     fn participants(&self, surroundings: &Surroundings, txn: TxnId) -> Vec<NodeId> {
         let callers = self.planned().zip(surroundings.callers());
@@ -142,6 +182,14 @@ impl CommitModel {
 
 /// Who asks: callers are client 0, and the resource of a node is the client of its number.
 const CALLERS: u8 = 0;
+
+fn voters(limits: &Limits) -> u64 {
+    let participants = limits
+        .transactions
+        .iter()
+        .map(|(_, participants)| participants.len() as u64);
+    participants.sum()
+}
 
 fn resource_of(node: NodeId) -> u8 {
     u8::try_from(node.0).unwrap_or(u8::MAX)
@@ -167,6 +215,53 @@ impl Protocol for CommitModel {
         &self.bounds
     }
 
+    fn disk(&self, node: NodeId) -> Durable {
+        let mut disk = Durable::default();
+        let mut write = |record| Node::apply(&mut disk, &record);
+        let mode = self.limits.mode;
+        for (request, txn, participants) in self.begun() {
+            let coordinates = txn.coordinator == node;
+            if coordinates {
+                write(Record::Epoch(txn.epoch));
+            }
+            if participants.contains(&node) {
+                let participants = participants.clone();
+                write(Record::Voted {
+                    txn,
+                    mode,
+                    participants,
+                });
+            }
+            if self.limits.begun != Begun::Proposed {
+                continue;
+            }
+            if coordinates || participants.first() == Some(&node) {
+                let proposal = paxos::Proposal {
+                    ballot: paxos::Ballot {
+                        round: 1,
+                        node: txn.coordinator,
+                    },
+                    value: Decision::Commit,
+                };
+                let accepted = paxos::Record::Accepted { key: txn, proposal };
+                write(Record::Consensus(accepted));
+            }
+            if coordinates {
+                write(Record::Committed {
+                    txn,
+                    mode,
+                    request,
+                    participants,
+                });
+            }
+        }
+        disk
+    }
+
+    fn is_up(&self, node: NodeId) -> bool {
+        !self.limits.away.contains(&node.0)
+    }
+
     /// A message that the receiver's disk makes it ignore for ever.
     fn is_dead(&self, message: &Message<()>, receiver: &Durable) -> bool {
         let is_over = |txn: &TxnId| {
@@ -184,7 +279,23 @@ impl Protocol for CommitModel {
     }
 
     fn clients(&self) -> Surroundings {
-        Surroundings::new(self.limits.transactions.len())
+        let mut surroundings = Surroundings::new(self.limits.transactions.len());
+        for (request, txn, participants) in self.begun() {
+            let (mode, work) = (self.limits.mode, Vec::new());
+            let begin = Command::Begin {
+                request,
+                mode,
+                work,
+            };
+            surroundings.says(txn.coordinator, &begin);
+            surroundings.hears(txn.coordinator, &Output::Begun { request, txn });
+            for node in participants {
+                surroundings.hears(node, &Output::Prepare { txn, work: () });
+                let vote = Vote::Yes;
+                surroundings.says(node, &Command::Prepared { txn, vote });
+            }
+        }
+        surroundings
     }
 
     fn requests(&self, state: &State<Self>, out: &mut Vec<Request<Node>>) {
@@ -261,7 +372,11 @@ impl Protocol for CommitModel {
                 // What was said again may still wait for the disk: to say it a third time adds nothing.
                 Timer::Waiting(_) if up.gate.waiting().len() > 0 => false,
                 // A participant waits for longer than its coordinator, unless that has crashed.
-                Timer::Waiting(txn) if !self.limits.impatience && state.spent().crashes == 0 => {
+                Timer::Waiting(txn)
+                    if !self.limits.impatience
+                        && self.limits.away.is_empty()
+                        && state.spent().crashes == 0 =>
+                {
                     machine.participant().phase(txn) != Some(Phase::Uncertain)
                 }
                 _ => true,
@@ -278,10 +393,12 @@ impl Protocol for CommitModel {
             None => node.durable().consensus.values().map(highest).max(),
         });
         let mut nodes = self.nodes.iter().zip(state.nodes());
-        let down =
-            nodes.any(|(id, node)| node.up().is_none() && self.limits.steady.contains(&id.0));
+        let misplaced = nodes.any(|(id, node)| match node.up() {
+            Some(_) => self.limits.away.contains(&id.0),
+            None => self.limits.steady.contains(&id.0),
+        });
         let mut up = state.nodes().filter_map(crate::Node::up);
-        !down
+        !misplaced
             && rounds.max().unwrap_or_default() <= self.limits.rounds
             && up.all(|up| up.gate.waiting().len() <= self.limits.promises)
     }

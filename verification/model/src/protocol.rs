@@ -33,6 +33,11 @@ pub trait Protocol: Sized + Send + Sync + 'static {
         Default::default()
     }
 
+    /// Whether `node` is up at the beginning.
+    fn is_up(&self, _node: NodeId) -> bool {
+        true
+    }
+
     /// Whether delivering `message` to a node with this disk has no effect, now or ever: an answer to a
     /// question of an earlier term, say. Such a message is forgotten, so that states that differ in
     /// nothing but dead messages are one. It must follow from the disk, which no crash takes back.

@@ -66,6 +66,9 @@ pub(crate) fn initial<P: Protocol>(protocol: &P, parts: &Parts<P>) -> State<P> {
         spent: Default::default(),
     };
     for (node, disk) in disks.into_iter().enumerate() {
+        if !protocol.is_up(node_id(protocol, node)) {
+            continue;
+        }
         let mut unobserved = ();
         let mut turn = Turn::new(protocol, parts, &state, node, &mut unobserved);
         let started = turn.start(disk);

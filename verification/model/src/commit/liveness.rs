@@ -1,11 +1,11 @@
 //! AC5: everybody decides in the end. What has to be assumed for it, and what two-phase commit cannot do.
 //!
 //! Assumed is that the network is fair, that disks sync, timers fire, and that **whoever has crashed comes back**.
-//! Without the last, plain two-phase commit blocks; with consensus in the coordinator's place it does not. The two
-//! configurations with a coordinator that never comes back are the same but for the mode.
+//! Without the last, plain two-phase commit blocks; with consensus in the coordinator's place it does not. That is
+//! looked at from the votes on, with disks that hold them: what comes before is the same in both modes.
 
 use super::scopes::base;
-use super::{CommitModel, Limits};
+use super::{Begun, CommitModel, Limits};
 use crate::{Fairness, Liveness, Pattern, Scope, State};
 use quorate_commit::{Decision, Mode, Phase};
 use quorate_machine::NodeId;
@@ -21,15 +21,13 @@ pub const ENDS: &str = "what is committed is done everywhere, and forgotten";
 
 /// The configurations of a scope of which liveness is decided.
 pub fn scope(scope: Scope) -> Vec<CommitModel> {
-    let mut all = vec![
-        recovering("coordinator and participant", two()),
-        abandoned(Mode::Blocking),
-    ];
+    let mut all = vec![recovering("coordinator and participant", two()), blocking()];
     if scope != Scope::Quick {
-        all.push(recovering("two participants", three()));
-    }
-    if scope == Scope::Deep {
-        all.push(abandoned(Mode::NonBlocking));
+        all.extend([
+            recovering("two participants", three()),
+            non_blocking("has proposed nothing", Begun::Voted),
+            non_blocking("has proposed to commit", Begun::Proposed),
+        ]);
     }
     all
 }
@@ -120,59 +118,75 @@ fn recovering(name: &str, limits: Limits) -> CommitModel {
     CommitModel::new(format!("{name}, one crash and one loss"), limits).lively(liveness)
 }
 
-/// The coordinator never comes back. Timers take their time: no decision is reached by consensus as long as
-/// proposers come too early, again and again.
-fn abandoned(mode: Mode) -> CommitModel {
+/// The coordinator never comes back. So many messages are lost, and so many timers fire too early.
+fn abandoned(name: String, limits: Limits, bad: u8) -> (CommitModel, Liveness<CommitModel>) {
     let limits = Limits {
-        mode,
-        crashes: 1,
-        steady: vec![2, 3],
         impatience: false,
         in_flight: ROOM,
         unsynced: 1,
         promises: 9,
-        rounds: 2,
-        ..base()
+        ..limits
     };
-    let coordinator = NodeId(1);
+    // Timers take their time: no decision is reached by consensus as long as proposers come too early, again and
+    // again.
     let liveness = Liveness::default()
         .fair(Pattern::requests(), Fairness::Weak)
-        .fair(Pattern::recoveries().at(coordinator), Fairness::None)
-        .timely("timers fire when nothing else is on its way", 0, |moment| {
-            moment.is_quiet()
-        })
+        .fair(Pattern::recoveries().at(NodeId(1)), Fairness::None)
+        .timely(
+            "timers fire when nothing else is on its way",
+            bad,
+            |moment| moment.is_quiet(),
+        )
+        .losses(bad)
         .leads_to(
             DECIDES_ALONE,
             |s, _| someone_is_uncertain(s),
             |s, _| !someone_is_uncertain(s),
         );
-    match mode {
-        Mode::Blocking => {
-            let name = "a coordinator that never comes back, blocking";
-            CommitModel::new(name, limits).lively(liveness.must_fail(1_000_000))
-        }
-        Mode::NonBlocking => {
-            let name = "a coordinator that never comes back, non-blocking";
-            let liveness = liveness
-                .without(
-                    "timers that fire",
-                    DECIDES_ALONE,
-                    Pattern::timers(),
-                    Fairness::None,
-                )
-                .without(
-                    "disks that sync",
-                    DECIDES_ALONE,
-                    Pattern::syncs(),
-                    Fairness::None,
-                )
-                .without(
-                    "consensus that is heard",
-                    DECIDES_ALONE,
-                    Pattern::deliveries_of("Consensus"),
-                    Fairness::None,
-                );
-            CommitModel::new(name, limits).lively(liveness)
-        }
-    }
+    (CommitModel::new(name, limits), liveness)
+}
+
+fn blocking() -> CommitModel {
+    let limits = Limits {
+        crashes: 1,
+        steady: vec![2, 3],
+        ..base()
+    };
+    let name = "a coordinator that never comes back, blocking".to_owned();
+    let (model, liveness) = abandoned(name, limits, 0);
+    model.lively(liveness.must_fail(1_000_000))
+}
+
+/// From the votes on.
+fn non_blocking(what: &str, begun: Begun) -> CommitModel {
+    let limits = Limits {
+        mode: Mode::NonBlocking,
+        rounds: 8,
+        begun,
+        away: vec![1],
+        ..base()
+    };
+    let name = format!("a coordinator that {what}, and never comes back");
+    let (model, liveness) = abandoned(name, limits, 2);
+    let consensus = Pattern::deliveries_of("Consensus");
+    let liveness = liveness
+        .without(
+            "timers that fire",
+            DECIDES_ALONE,
+            Pattern::timers(),
+            Fairness::None,
+        )
+        .without(
+            "disks that sync",
+            DECIDES_ALONE,
+            Pattern::syncs(),
+            Fairness::None,
+        )
+        .without(
+            "consensus that is heard",
+            DECIDES_ALONE,
+            consensus,
+            Fairness::None,
+        );
+    model.lively(liveness)
 }

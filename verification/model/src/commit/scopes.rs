@@ -1,6 +1,6 @@
 //! The bounds within which two-phase commit is checked.
 
-use super::{CommitModel, Limits};
+use super::{Begun, CommitModel, Limits};
 use crate::Scope;
 use quorate_commit::Mode;
 
@@ -34,6 +34,8 @@ pub(super) fn base() -> Limits {
         unsynced: 2,
         promises: 4,
         rounds: 0,
+        begun: Begun::Not,
+        away: Vec::new(),
     }
 }
 
