@@ -176,12 +176,19 @@ OnPrepare(u, m) ==
     THEN Promise(u, {Saying(u, "Voted", m.txn, m.from, "No")})
     ELSE Promise([u EXCEPT !.n.joined[m.txn] = "Preparing"], {Tell("Prepare", m.txn)})
 
+\* Whoever has not voted yes gives up its right to, for good.
+Refuse(u, t) ==
+    IF IsSettled(u.n, t) THEN u
+    ELSE Persist([u EXCEPT !.n.latest = Raise(@, t)], [kind |-> "Refused", txn |-> t])
+
 OnPrepared(u, t, vote) ==
     LET is == u.n.joined[t]
         said == Saying(u, "Voted", t, Coordinator[t], vote)
         voted == Persist([u EXCEPT !.n.joined[t] = "Uncertain", !.n.latest = Raise(@, t)],
                          [kind |-> "Voted", txn |-> t])
-    IN  IF is = "None" THEN IF vote = "Yes" THEN Promise(u, {Tell("Abort", t)}) ELSE u
+    IN  IF is = "None"
+        \* A crash took its vote, or it was told to abort before it had prepared.
+        THEN IF vote = "Yes" THEN Promise(Refuse(u, t), {Tell("Abort", t)}) ELSE u
         ELSE IF is = "Preparing"
         THEN IF vote = "Yes" THEN Promise(voted, {said})
              ELSE Promise([u EXCEPT !.n.joined[t] = "None"], {said})
@@ -210,20 +217,15 @@ OnDone(u, t) ==
 OnForget(u, m) ==
     IF u.n.joined[m.txn] = "Done" THEN Forgetting(u, m.txn) ELSE u
 
-\* Whoever has not voted yes gives up its right to, for good.
-Refuse(u, t) ==
-    IF IsSettled(u.n, t) THEN u
-    ELSE Persist([u EXCEPT !.n.latest = Raise(@, t)], [kind |-> "Refused", txn |-> t])
-
 OnInquire(u, m) ==
     LET t == m.txn
         is == u.n.joined[t]
         answer(v, what) == Promise(v, {Saying(u, "Answered", t, m.from, what)})
-        stopped == Promise([u EXCEPT !.n.joined[t] = "None"], {Tell("Abort", t)})
+        stopped == Promise(Refuse([u EXCEPT !.n.joined[t] = "None"], t), {Tell("Abort", t)})
     IN  CASE is = "Uncertain" -> u
           [] is \in {"Commit", "Done"} -> answer(u, "Commit")
           [] is = "Abort" -> answer(u, "Abort")
-          [] is = "Preparing" -> answer(Refuse(stopped, t), "Abort")
+          [] is = "Preparing" -> answer(stopped, "Abort")
           [] is = "None" -> answer(Refuse(u, t), "Abort")
 
 \* Who waits asks.
@@ -275,7 +277,9 @@ IsMessage(thing) == "to" \in DOMAIN thing
 Instructed(r, what) == [r EXCEPT !.told = @ \cup {what}]
 
 Heard(r, t, gone) ==
-    LET asked == IF Tell("Prepare", t) \in gone THEN [r EXCEPT !.asked = TRUE] ELSE r
+    LET anew == IF "Abort" \in r.told \/ r.voted = "No" THEN "None" ELSE r.voted
+        asked == IF Tell("Prepare", t) \in gone
+                 THEN [r EXCEPT !.asked = TRUE, !.voted = anew] ELSE r
         stopped == IF Tell("Abort", t) \in gone THEN Instructed(asked, "Abort") ELSE asked
     IN  IF Tell("Commit", t) \in gone THEN Instructed(stopped, "Commit") ELSE stopped
 
@@ -327,11 +331,12 @@ Begin(t) ==
                    [caller EXCEPT ![t].asked = TRUE])
         /\ UNCHANGED disk
 
-\* The resource votes, once; it may say yes again of what it knows no decision of.
+\* The resource votes whenever it was asked: anew if it was asked again of what it has undone or
+\* refused.  It may say yes again of what it knows no decision of.
 Vote(s, t, vote) ==
-    /\ Up(s) /\ resource[s][t].asked /\ resource[s][t].told = {}
+    /\ Up(s) /\ resource[s][t].asked /\ "Commit" \notin resource[s][t].told
     /\ \/ resource[s][t].voted = "None"
-       \/ resource[s][t].voted = "Yes" /\ vote = "Yes"
+       \/ resource[s][t].voted = "Yes" /\ vote = "Yes" /\ resource[s][t].told = {}
     /\ Becomes(s, Absorb(Core(s), OnPrepared(Turn(s, node[s]), t, vote)),
                [resource EXCEPT ![s][t].voted = vote], caller)
     /\ UNCHANGED disk

@@ -142,8 +142,10 @@ impl<W: Work> Commit<W> {
     /// The resource has prepared its share, or refuses.
     pub(crate) fn on_prepared(&mut self, config: &Config, txn: TxnId, vote: Vote, fx: &mut Fx<W>) {
         let Some(part) = self.participant.joined.get_mut(&txn) else {
-            // What this node has not voted on can only be aborted.
+            // It was told to abort before it had prepared, or a crash took the vote. That is final: the question may
+            // come a second time, and by then this node would vote yes on what its resource has undone.
             if vote == Vote::Yes {
+                self.refuse(txn, fx);
                 fx.output(Output::Abort { txn });
             }
             return;
@@ -245,8 +247,9 @@ impl<W: Work> Commit<W> {
             Some(Phase::Decided { decision, .. }) => decision,
             Some(Phase::Preparing) => {
                 self.participant.joined.remove(&txn);
-                fx.output(Output::Abort { txn });
+                // First: what the resource is told to undo must not be voted on after a crash.
                 self.refuse(txn, fx);
+                fx.output(Output::Abort { txn });
                 Decision::Abort
             }
             None => {

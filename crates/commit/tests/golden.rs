@@ -11,6 +11,7 @@
 //! yes n2 n1.1.1 | no ... | done ...    the resource of n2 says so
 //! sync n1                          all that n1 has written becomes durable
 //! deliver n1 n2                    all that n1 has sent to n2 arrives; `all`: everything, until nothing is left
+//! repeat n1 n2                     the same, and it will arrive once more
 //! lose n1 n2                       what n1 has sent to n2 is lost
 //! votes n1 n1.1.1 | waiting n2 n1.1.1  a timer fires
 //! crash n1 | recover n1
@@ -90,6 +91,7 @@ scenarios! {
     blocked
     one_who_has_committed_tells_the_other
     one_who_has_not_voted_gives_up_its_vote
+    a_vote_that_a_crash_took_is_refused
     agreed_without_the_coordinator
     what_a_caller_is_told_later
 }

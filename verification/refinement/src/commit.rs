@@ -383,9 +383,11 @@ fn sayings(
     awaited: bool,
     refuses: bool,
 ) -> impl Iterator<Item = (Command<()>, &'static str)> {
-    let undecided = resource.asked && resource.told.is_none();
-    let yes = undecided && resource.voted != Some(Vote::No);
-    let no = undecided && resource.voted.is_none() && refuses;
+    let committed = resource.told == Some(Decision::Commit) || resource.contradicted;
+    let open = resource.asked && !committed;
+    let again = resource.voted == Some(Vote::Yes) && resource.told.is_none();
+    let yes = open && (resource.voted.is_none() || again);
+    let no = open && resource.voted.is_none() && refuses;
     let done = resource.told.is_some() && (!resource.done || awaited);
     let vote = |vote| Command::Prepared { txn, vote };
     [

@@ -79,9 +79,12 @@ impl Group {
             }
             ["sync", at] => self.sync(node(at)?)?,
             ["deliver", "all"] => while self.deliver_any()? {},
-            ["deliver", from, to] => {
+            ["deliver" | "repeat", from, to] => {
                 let link = (node(from)?, node(to)?);
                 let wire = self.wires.remove(&link).unwrap_or_default();
+                if words[0] == "repeat" {
+                    self.wires.insert(link, wire.clone());
+                }
                 if wire.is_empty() {
                     return Err("nothing is on its way".into());
                 }

@@ -10,6 +10,7 @@ pub struct Surroundings {
     callers: Vec<Caller>,
     resources: BTreeMap<(NodeId, TxnId), Resource>,
     questions: u8,
+    refusals: u8,
 }
 
 /// Whoever began a transaction.
@@ -39,7 +40,7 @@ pub struct Answers {
 pub struct Resource {
     /// It was asked to prepare.
     pub asked: bool,
-    /// What it voted.
+    /// What it voted since it was last asked anew: after it had refused, or undone what it had prepared.
     pub voted: Option<Vote>,
     /// What it was told first.
     pub told: Option<Decision>,
@@ -58,6 +59,7 @@ impl Surroundings {
             callers: vec![Caller::default(); callers],
             resources: BTreeMap::new(),
             questions: 0,
+            refusals: 0,
         }
     }
 
@@ -86,9 +88,7 @@ impl Surroundings {
 
     /// How many votes were no.
     pub(super) fn refusals(&self) -> u8 {
-        let votes = self.resources.values();
-        let against = votes.filter(|resource| resource.voted == Some(Vote::No));
-        u8::try_from(against.count()).unwrap_or(u8::MAX)
+        self.refusals
     }
 
     /// What was decided, as far as anybody outside was told: of each transaction, by a resource or a caller.
@@ -121,6 +121,7 @@ impl Surroundings {
             Command::Prepared { txn, vote } => {
                 let resource = self.resources.entry((node, *txn)).or_default();
                 resource.voted.get_or_insert(*vote);
+                self.refusals += u8::from(*vote == Vote::No);
             }
             Command::Done { txn } => {
                 self.resources.entry((node, *txn)).or_default().done = true;
@@ -148,6 +149,9 @@ impl Surroundings {
                 let resource = self.resources.entry((node, *txn)).or_default();
                 resource.asked_again |= resource.told == Some(Decision::Commit);
                 resource.asked = true;
+                if resource.told == Some(Decision::Abort) || resource.voted == Some(Vote::No) {
+                    resource.voted = None;
+                }
             }
             Output::Commit { txn } => self.instructed(node, *txn, Decision::Commit),
             Output::Abort { txn } => self.instructed(node, *txn, Decision::Abort),
@@ -181,7 +185,7 @@ impl Resource {
         awaited: bool,
     ) -> impl Iterator<Item = Command<()>> {
         let vote = |vote| Command::Prepared { txn, vote };
-        let open = self.asked && self.voted.is_none() && self.told.is_none();
+        let open = self.asked && self.voted.is_none() && self.told != Some(Decision::Commit);
         // What it is in doubt about it says again after a restart.
         let doubts = crashed && self.voted == Some(Vote::Yes) && self.told.is_none();
         // If it is told again, it says again that it is done.
