@@ -79,7 +79,8 @@
 //!
 //! - A resource that has answered [`Command::Prepared`] with yes can commit and can abort, whatever crashes. It takes
 //!   [`Output::Commit`] and [`Output::Abort`] any number of times, and answers [`Command::Done`] once its disk has
-//!   it. After a restart it says `Prepared` again of what it is in doubt about.
+//!   it. After a restart it says `Prepared` again of what it is in doubt about. What a crash has taken the vote of is
+//!   refused then, for good: the resource undoes it, and the question may come a second time.
 //! - Members do not lie. What makes no sense is ignored, and nothing panics.
 
 mod config;
