@@ -25,8 +25,8 @@ quorate broadcast join --as dora    # and in another terminal: join --as emil";
 const NAMES: [&str; 3] = ["anna", "berta", "carla"];
 const KILLED: u32 = 2;
 
-/// What is said at each member when everything else is said.
-const LAST_WORD: &str = "0";
+/// What is said at each member when everything else is said: no number, which somebody may have said before.
+const LAST_WORD: &str = "good night";
 
 /// The pause of a chatter after each message.
 const BREATH: Duration = Duration::from_millis(2);
