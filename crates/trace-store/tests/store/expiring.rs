@@ -130,5 +130,10 @@ fn the_files_of_what_expired_are_removed() {
         store.expire(&nothing_stays).unwrap();
         put(&store, 0..10);
     }
-    assert!(folders() <= before + 1, "{} folders", folders());
+    // A thread of the storage engine removes them, when it gets to it.
+    let began = std::time::Instant::now();
+    while folders() > before + 1 {
+        assert!(began.elapsed().as_secs() < 60, "{} folders", folders());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
 }
