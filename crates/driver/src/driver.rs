@@ -268,8 +268,8 @@ where
                 TimerEffect::Disarm(timer) => self.timers.disarm(timer),
             }
         }
-        for (to, message) in fx.drain_immediate() {
-            self.send(to, message);
+        for immediate in fx.drain_immediate() {
+            self.let_go(immediate);
         }
         for record in self.gate.absorb(&mut fx) {
             record.encode(&mut self.block);
@@ -286,10 +286,14 @@ where
 
     fn release(&mut self) {
         while let Some(promise) = self.gate.release() {
-            match promise {
-                Promise::Send { to, message } => self.send(to, message),
-                Promise::Output(output) => self.told.push(output),
-            }
+            self.let_go(promise);
+        }
+    }
+
+    fn let_go(&mut self, promise: Promise<M>) {
+        match promise {
+            Promise::Send { to, message } => self.send(to, message),
+            Promise::Output(output) => self.told.push(output),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::{Machine, NodeId, Ticks};
 use std::collections::VecDeque;
 
-/// Something that leaves the node once the records before it are durable.
+/// Something that leaves the node: a promise once the records before it are durable, anything else at once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Promise<M: Machine> {
     /// A message; to the node itself if `to` is its own id.
@@ -32,7 +32,7 @@ pub struct Effects<M: Machine> {
     pub(crate) records: Vec<M::Record>,
     /// Each promise with the number of this step's records that precede it.
     pub(crate) promises: VecDeque<(usize, Promise<M>)>,
-    pub(crate) immediate: Vec<(NodeId, M::Message)>,
+    pub(crate) immediate: Vec<Promise<M>>,
     pub(crate) timers: Vec<TimerEffect<M::Timer>>,
 }
 
@@ -68,13 +68,21 @@ impl<M: Machine> Effects<M> {
     ///
     /// Right only for a message that claims nothing about this node's disk that is not durable yet.
     pub fn send_before_sync(&mut self, to: NodeId, message: M::Message) {
-        self.immediate.push((to, message));
+        self.immediate.push(Promise::Send { to, message });
     }
 
     /// Promises `output` to the application, under the same condition as [`Effects::send`].
     pub fn output(&mut self, output: M::Output) {
         self.promises
             .push_back((self.records.len(), Promise::Output(output)));
+    }
+
+    /// Tells the application `output` at once, ahead of records and promises that still wait.
+    ///
+    /// Right only for a word that claims nothing about this node's disk that is not durable yet, and that may be heard
+    /// before every output that is promised.
+    pub fn output_before_sync(&mut self, output: M::Output) {
+        self.immediate.push(Promise::Output(output));
     }
 
     /// Arms `timer` to fire once after a number of ticks drawn from `ticks`; replaces an armed one.
@@ -97,8 +105,8 @@ impl<M: Machine> Effects<M> {
         self.promises.iter().map(|(_, promise)| promise)
     }
 
-    /// The messages that do not wait for the disk, in order.
-    pub fn immediate(&self) -> &[(NodeId, M::Message)] {
+    /// What does not wait for the disk, in order.
+    pub fn immediate(&self) -> &[Promise<M>] {
         &self.immediate
     }
 
@@ -112,8 +120,8 @@ impl<M: Machine> Effects<M> {
         self.timers.drain(..)
     }
 
-    /// Takes the messages that do not wait for the disk.
-    pub fn drain_immediate(&mut self) -> impl Iterator<Item = (NodeId, M::Message)> + '_ {
+    /// Takes what does not wait for the disk.
+    pub fn drain_immediate(&mut self) -> impl Iterator<Item = Promise<M>> + '_ {
         self.immediate.drain(..)
     }
 
@@ -141,9 +149,12 @@ impl<M: Machine> Effects<M> {
             }
         }
         self.records.extend(part.records.drain(..).map(record));
-        let immediate = part.immediate.drain(..);
-        self.immediate
-            .extend(immediate.map(|(to, inner)| (to, message(inner))));
+        for immediate in part.immediate.drain(..) {
+            match immediate {
+                Promise::Send { to, message: inner } => self.send_before_sync(to, message(inner)),
+                Promise::Output(told) => output(told),
+            }
+        }
         self.timers
             .extend(part.timers.drain(..).map(|effect| match effect {
                 TimerEffect::Arm(inner, ticks) => TimerEffect::Arm(timer(inner), ticks),
@@ -168,11 +179,12 @@ mod tests {
     const PEER: NodeId = NodeId(2);
 
     /// Each thing that a machine can ask for.
-    const KINDS: [fn(&mut Effects<Inert>); 6] = [
+    const KINDS: [fn(&mut Effects<Inert>); 7] = [
         |fx| fx.persist(1),
         |fx| fx.send(PEER, 2),
         |fx| fx.output(3),
         |fx| fx.send_before_sync(PEER, 4),
+        |fx| fx.output_before_sync(9),
         |fx| fx.arm(5, 6..=7),
         |fx| fx.disarm(5),
     ];
@@ -183,17 +195,15 @@ mod tests {
         KINDS.iter().for_each(|ask| ask(&mut fx));
         fx.persist(8);
         assert_eq!(fx.records(), [1, 8]);
-        let send = Promise::Send {
-            to: PEER,
-            message: 2,
-        };
-        assert!(fx.promises().eq([&send, &Promise::Output(3)]));
-        assert_eq!(fx.immediate(), [(PEER, 4)]);
+        let send = |message| Promise::Send { to: PEER, message };
+        assert!(fx.promises().eq([&send(2), &Promise::Output(3)]));
+        let at_once = [send(4), Promise::Output(9)];
+        assert_eq!(fx.immediate(), at_once);
         let timers = [TimerEffect::Arm(5, 6..=7), TimerEffect::Disarm(5)];
         assert_eq!(fx.timers(), timers);
 
         assert!(fx.drain_timers().eq(timers));
-        assert!(fx.drain_immediate().eq([(PEER, 4)]));
+        assert!(fx.drain_immediate().eq(at_once));
         assert!(fx.timers().is_empty() && fx.immediate().is_empty());
         assert!(!fx.is_empty(), "the gate's part is left");
     }
@@ -218,6 +228,7 @@ mod tests {
         part.send(PEER, 3);
         part.output(4);
         part.send_before_sync(PEER, 5);
+        part.output_before_sync(8);
         part.arm(6, 1..=1);
         part.disarm(7);
 
@@ -232,13 +243,17 @@ mod tests {
             |o| told.push(o),
         );
         assert!(part.is_empty());
-        assert_eq!(told, [4]);
+        assert_eq!(told, [4, 8]);
         assert_eq!(whole.records(), [100, 12]);
         let (to, message) = (PEER, 21);
         let first = (1, Promise::Send { to, message });
         let second = (2, Promise::Send { to, message: 23 });
         assert_eq!(whole.promises, [first, second]);
-        assert_eq!(whole.immediate(), [(PEER, 25)]);
+        let at_once = Promise::Send {
+            to: PEER,
+            message: 25,
+        };
+        assert_eq!(whole.immediate(), [at_once]);
         let timers = [TimerEffect::Arm(36, 1..=1), TimerEffect::Disarm(37)];
         assert_eq!(whole.timers(), timers);
     }

@@ -28,8 +28,8 @@
 //! [`Effects::send`] and [`Effects::output`] are *promises*: they leave the node only after every record
 //! that was persisted before them, in this step or an earlier one, is durable. A vote that leaves
 //! before it is on disk lets a restarted node vote twice; with this order it cannot be written by
-//! accident. [`Effects::send_before_sync`] is the one exception, named so that it can be searched for;
-//! it is right only for messages that claim nothing about the sender's disk.
+//! accident. [`Effects::send_before_sync`] and [`Effects::output_before_sync`] are the exception, named so that they
+//! can be searched for; they are right only for what claims nothing about the sender's disk.
 //!
 //! The records of one step become durable together or not at all, and in the order of the steps.
 //!

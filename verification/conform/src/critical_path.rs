@@ -281,8 +281,8 @@ impl<'a, W: Work + Wire> Reader<'a, W> {
             };
         }
         let immediate: Vec<_> = fx.drain_immediate().collect();
-        for (to, message) in immediate {
-            self.sent(to, &message, self.left(step, false));
+        for immediate in immediate {
+            self.let_go(immediate, self.left(step, false));
         }
         self.promised.extend(fx.promises().map(|_| step));
         self.gate.absorb(&mut fx).for_each(drop);
@@ -326,10 +326,14 @@ impl<'a, W: Work + Wire> Reader<'a, W> {
                 return; // Each promise of the gate has its step.
             };
             let release = self.left(step, synced);
-            match promise {
-                Promise::Send { to, message } => self.sent(to, &message, release),
-                Promise::Output(output) => self.told(&output, release),
-            }
+            self.let_go(promise, release);
+        }
+    }
+
+    fn let_go(&mut self, promise: Promise<Commit<W>>, release: Release) {
+        match promise {
+            Promise::Send { to, message } => self.sent(to, &message, release),
+            Promise::Output(output) => self.told(&output, release),
         }
     }
 
@@ -426,8 +430,8 @@ impl Recorded {
     }
 
     /// Of each step that received a message, when that was sent. Nothing if the sender's log has it not.
-    fn sources(&self) -> HashMap<At, Release> {
-        let mut sends = self.sends.clone();
+    fn sources(&mut self) -> HashMap<At, Release> {
+        let mut sends = std::mem::take(&mut self.sends);
         let mut sources = HashMap::new();
         for (slot, steps) in self.steps.iter().enumerate() {
             for (number, step) in steps.iter().enumerate() {

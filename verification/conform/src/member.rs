@@ -287,7 +287,13 @@ impl<'a, M: DrivenMachine> Member<'a, M> {
 
     /// Takes the effects of a step apart.
     fn take(&mut self, mut fx: Effects<M>, step: &mut Step<M>) {
-        step.sent.extend(fx.drain_immediate());
+        for immediate in fx.drain_immediate() {
+            match immediate {
+                Promise::Send { to, message } if to == self.id => self.own.push_back(message),
+                Promise::Send { to, message } => step.sent.push((to, message)),
+                Promise::Output(output) => step.said.push(output),
+            }
+        }
         step.said
             .extend(fx.promises().filter_map(|promise| match promise {
                 Promise::Output(output) => Some(output.clone()),

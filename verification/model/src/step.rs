@@ -386,8 +386,8 @@ impl<'a, P: Protocol, O: Observer<P::Machine>> Turn<'a, P, O> {
                 TimerEffect::Disarm(timer) => up.timers.retain(|armed| *armed != timer),
             }
         }
-        for (to, message) in fx.drain_immediate() {
-            self.send(to, message, own);
+        for immediate in fx.drain_immediate() {
+            self.let_go(immediate, own);
         }
         let records: Vec<_> = up.gate.absorb(fx).collect();
         if !records.is_empty() {
@@ -402,15 +402,19 @@ impl<'a, P: Protocol, O: Observer<P::Machine>> Turn<'a, P, O> {
     /// Lets go of the promises that are due.
     fn release(&mut self, up: &mut Up<P::Machine>, own: &mut VecDeque<Event<P::Machine>>) {
         while let Some(promise) = up.gate.release() {
-            match promise {
-                Promise::Send { to, message } => self.send(to, message, own),
-                Promise::Output(output) => {
-                    self.observer.told(&output);
-                    let clients = self
-                        .clients
-                        .get_or_insert_with(|| self.before.clients().clone());
-                    self.protocol.output(clients, self.id, &output);
-                }
+            self.let_go(promise, own);
+        }
+    }
+
+    fn let_go(&mut self, promise: Promise<P::Machine>, own: &mut VecDeque<Event<P::Machine>>) {
+        match promise {
+            Promise::Send { to, message } => self.send(to, message, own),
+            Promise::Output(output) => {
+                self.observer.told(&output);
+                let clients = self
+                    .clients
+                    .get_or_insert_with(|| self.before.clients().clone());
+                self.protocol.output(clients, self.id, &output);
             }
         }
     }

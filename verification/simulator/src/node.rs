@@ -1,7 +1,7 @@
 //! One node: machine, gate, timers, inbox, and the disk that a crash leaves.
 
 use crate::{Random, Time};
-use quorate_machine::{Event, Gate, Machine, NodeId, Ticks};
+use quorate_machine::{Event, Gate, Machine, NodeId, Promise, Ticks};
 use std::collections::VecDeque;
 
 /// Events that a node may have before it; what comes beyond is lost.
@@ -56,6 +56,17 @@ impl<M: Machine> Up<M> {
             wake_at: None,
             sent: Vec::new(),
             told: Vec::new(),
+        }
+    }
+
+    /// Something leaves `id`, this node: at the end of the turn, or as the next event if it is to itself.
+    pub(crate) fn let_go(&mut self, id: NodeId, promise: Promise<M>) {
+        match promise {
+            Promise::Send { to, message } if to == id => {
+                self.own.push_back(Event::Receive { from: id, message });
+            }
+            Promise::Send { to, message } => self.sent.push((to, message)),
+            Promise::Output(output) => self.told.push(output),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::node::{Disk, INBOX_MAX, Node, UNSYNCED_MAX, Up};
 use crate::report::Counts;
 use crate::subject::{Happened, Subject, View, Violation};
 use crate::{Random, Time};
-use quorate_machine::{Effects, Event, Machine, NodeId, Promise, TimerEffect};
+use quorate_machine::{Effects, Event, Machine, NodeId, TimerEffect};
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeSet, BinaryHeap};
 
@@ -368,11 +368,11 @@ impl<S: Subject> World<S> {
                 TimerEffect::Disarm(timer) => up.timers.disarm(timer),
             }
         }
-        for (to, message) in self.fx.drain_immediate() {
-            up.sent.push((to, message));
+        let id = state.id;
+        for immediate in self.fx.drain_immediate() {
+            up.let_go(id, immediate);
         }
         let records: Vec<_> = up.gate.absorb(&mut self.fx).collect();
-        let id = state.id;
         for record in &records {
             self.journal
                 .note(self.now, || format!("{id} persists {record:?}"));
@@ -388,13 +388,7 @@ impl<S: Subject> World<S> {
             return;
         };
         while let Some(promise) = up.gate.release() {
-            match promise {
-                Promise::Send { to, message } if to == id => {
-                    up.own.push_back(Event::Receive { from: id, message });
-                }
-                Promise::Send { to, message } => up.sent.push((to, message)),
-                Promise::Output(output) => up.told.push(output),
-            }
+            up.let_go(id, promise);
         }
     }
 

@@ -19,6 +19,8 @@ pub(super) enum Command {
     AddAndPing(u64, u32),
     /// Pings the node without waiting for the disk.
     PingNow(u32),
+    /// Tells the sum without waiting for the disk.
+    TellNow,
     /// Adds durably together with everything gathered in the same turn.
     Gather(u64),
     /// Arms the alarm.
@@ -115,6 +117,7 @@ impl Toy {
                 fx.send(NodeId(to), Message::Ping(number));
             }
             Command::PingNow(to) => fx.send_before_sync(NodeId(to), Message::Ping(0)),
+            Command::TellNow => fx.output_before_sync(Output::Sum(self.sum)),
             Command::Gather(number) => {
                 self.gathered.push(number);
                 fx.arm(Timer::Gather, 0..=0);

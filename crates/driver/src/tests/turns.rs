@@ -15,6 +15,8 @@ async fn promises_leave_when_their_records_are_durable_and_not_before() {
     node.submit([Command::PingNow(2)]).await;
     assert_eq!(node.told(), []);
     assert_eq!(node.network.sent(), [(PEER, Message::Ping(0))]);
+    node.submit([Command::TellNow]).await;
+    assert_eq!(node.told(), [Output::Sum(11)]);
 
     node.disk.sync();
     settle().await;

@@ -291,8 +291,8 @@ impl Cluster {
                 .push(format!("{id} writes {}", render::record(record)));
         }
         let immediate: Vec<_> = self.fx.drain_immediate().collect();
-        for (to, message) in immediate {
-            self.send(id, to, message);
+        for immediate in immediate {
+            self.let_go(id, immediate)?;
         }
         self.release(id, promised)
     }
@@ -300,18 +300,23 @@ impl Cluster {
     /// Lets go what is due; of the `promised` latest, tells which are held.
     fn release(&mut self, id: NodeId, promised: usize) -> Result {
         while let Some(promise) = self.node(id)?.release() {
-            match promise {
-                Promise::Send { to, message } if to == id => self.node(id)?.keep_for_self(message),
-                Promise::Send { to, message } => self.send(id, to, message),
-                Promise::Output(_) => {
-                    let line = format!("{id} {}", render::promise(id, &promise));
-                    self.journal.push(line);
-                }
-            }
+            self.let_go(id, promise)?;
         }
         let held: Vec<String> = self.node(id)?.held(promised);
         let held = held.iter().map(|promise| format!("{id} holds {promise}"));
         self.journal.extend(held);
+        Ok(())
+    }
+
+    fn let_go(&mut self, id: NodeId, promise: Promise<Member>) -> Result {
+        match promise {
+            Promise::Send { to, message } if to == id => self.node(id)?.keep_for_self(message),
+            Promise::Send { to, message } => self.send(id, to, message),
+            Promise::Output(_) => {
+                let line = format!("{id} {}", render::promise(id, &promise));
+                self.journal.push(line);
+            }
+        }
         Ok(())
     }
 

@@ -130,7 +130,8 @@ impl<M: RaftLike<State = Sum>> Node<M> {
                 TimerEffect::Disarm(timer) => self.zero.remove(&timer) | self.armed.remove(&timer),
             };
         }
-        self.leaving.extend(fx.drain_immediate());
+        fx.drain_immediate()
+            .for_each(|immediate| self.let_go(immediate));
         let batch: Vec<_> = self.gate.absorb(&mut fx).collect();
         if !batch.is_empty() {
             self.unsynced.push_back(batch);
@@ -140,13 +141,15 @@ impl<M: RaftLike<State = Sum>> Node<M> {
 
     fn release(&mut self) {
         while let Some(promise) = self.gate.release() {
-            match promise {
-                Promise::Send { to, message } if to == self.config.id => {
-                    self.own.push_back(message)
-                }
-                Promise::Send { to, message } => self.leaving.push((to, message)),
-                Promise::Output(_) => {}
-            }
+            self.let_go(promise);
+        }
+    }
+
+    fn let_go(&mut self, promise: Promise<M>) {
+        match promise {
+            Promise::Send { to, message } if to == self.config.id => self.own.push_back(message),
+            Promise::Send { to, message } => self.leaving.push((to, message)),
+            Promise::Output(_) => {}
         }
     }
 

@@ -75,8 +75,11 @@ fn hand_on(
             TimerEffect::Disarm(timer) => fx.disarm(timer),
         }
     }
-    for (to, message) in inner.drain_immediate() {
-        fx.send_before_sync(to, message);
+    for immediate in inner.drain_immediate() {
+        match immediate {
+            Promise::Send { to, message } => fx.send_before_sync(to, message),
+            Promise::Output(output) => fx.output_before_sync(retold(output)),
+        }
     }
     // A gate tells which promises come before the records.
     let mut gate = Gate::<Raft<Sum>>::new();
