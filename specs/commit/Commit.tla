@@ -70,7 +70,9 @@ EmptyDisk ==
      latest |-> [c \in Node |-> 0]]         \* nothing up to it gets a yes that has none
 
 Start(d) ==
-    [epoch |-> d.epoch, begun |-> FALSE,
+    [epoch |-> d.epoch,
+     last |-> 0,                \* the last that this life has begun
+     prompt |-> FALSE,          \* whether questions wait for no disk any more
      open |-> [t \in Txn |-> IF t \notin d.committed THEN NotOpen
                              ELSE IF NonBlocking THEN Proposed ELSE Committed(t)],
      ended |-> d.ended, forgotten |-> d.forgotten,
@@ -80,13 +82,16 @@ Start(d) ==
 (***************************************************************************)
 (* A turn is one event's handling in the making, as in Raft.tla.           *)
 (***************************************************************************)
-Turn(s, n) == [self |-> s, n |-> n, records |-> <<>>, before |-> {}, after |-> {}]
+Turn(s, n) == [self |-> s, n |-> n, records |-> <<>>, before |-> {}, after |-> {}, now |-> {}]
 
 Persist(u, record) == [u EXCEPT !.records = Append(@, record)]
 
 Promise(u, messages) ==
     IF u.records = <<>> THEN [u EXCEPT !.before = @ \cup messages]
                         ELSE [u EXCEPT !.after = @ \cup messages]
+
+\* What says nothing of the disk that is not durable leaves at once.
+SendNow(u, messages) == [u EXCEPT !.now = @ \cup messages]
 
 \* To a node, to the own resource, to the caller, to consensus.
 Message(u, kind, t, to) == [kind |-> kind, txn |-> t, from |-> u.self, to |-> to, says |-> "Nothing"]
@@ -102,11 +107,12 @@ Smallest(S) == CHOOSE t \in S : \A o \in S : t <= o
 (* The coordinator: crates/commit/src/coordinator.rs                       *)
 
 OnBegin(u, t) ==
-    LET fresh == IF u.n.begun THEN u
-                 ELSE Persist([u EXCEPT !.n.begun = TRUE, !.n.epoch = @ + 1],
+    LET fresh == IF u.n.last > 0 THEN u
+                 ELSE Persist([u EXCEPT !.n.epoch = @ + 1],
                               [kind |-> "Epoch", epoch |-> u.n.epoch + 1])
-        voting == [fresh EXCEPT !.n.open[t] = Voting(t)]
-    IN  Promise(voting, {Message(u, "Prepare", t, p) : p \in Participants[t]})
+        voting == [fresh EXCEPT !.n.last = t, !.n.open[t] = Voting(t)]
+        questions == {Message(u, "Prepare", t, p) : p \in Participants[t]}
+    IN  IF u.n.prompt THEN SendNow(voting, questions) ELSE Promise(voting, questions)
 
 \* What is not known to be committed is aborted: no record says so.
 AbortIt(u, t, but) ==
@@ -114,8 +120,10 @@ AbortIt(u, t, but) ==
             {Saying(u, "Decided", t, p, "Abort") : p \in Participants[t] \ but}
                 \cup {Tell("FinishedAbort", t)})
 
+\* Promises leave in their order.  So once all have voted on the last question, the epoch is durable,
+\* and no question is left behind that a later one could overtake.
 CommitIt(u, t) ==
-    LET written == Persist(u, [kind |-> "Committed", txn |-> t])
+    LET written == Persist([u EXCEPT !.n.prompt = @ \/ t = u.n.last], [kind |-> "Committed", txn |-> t])
     IN  IF NonBlocking
         THEN Promise([written EXCEPT !.n.open[t] = Proposed], {Tell("ProposeCommit", t)})
         ELSE Promise([written EXCEPT !.n.open[t] = Committed(t)],
@@ -174,7 +182,7 @@ OnPrepare(u, m) ==
     IF u.n.joined[m.txn] # "None" THEN u
     ELSE IF IsSettled(u.n, m.txn)
     THEN Promise(u, {Saying(u, "Voted", m.txn, m.from, "No")})
-    ELSE Promise([u EXCEPT !.n.joined[m.txn] = "Preparing"], {Tell("Prepare", m.txn)})
+    ELSE SendNow([u EXCEPT !.n.joined[m.txn] = "Preparing"], {Tell("Prepare", m.txn)})
 
 \* Whoever has not voted yes gives up its right to, for good.
 Refuse(u, t) ==
@@ -201,7 +209,8 @@ OnDecided(u, t, what) ==
                            [kind |-> "Decided", txn |-> t, says |-> what])
     IN  IF is = "Uncertain" THEN Promise(decided, {Instruction(t, what)})
         ELSE IF is = "Preparing" /\ what = "Abort"
-        THEN Promise([u EXCEPT !.n.joined[t] = "None"], {Tell("Abort", t)})
+        \* At once, as the question was: if that comes a second time, it does not overtake this.
+        THEN SendNow([u EXCEPT !.n.joined[t] = "None"], {Tell("Abort", t)})
         ELSE u
 
 Forgetting(u, t) ==
@@ -262,7 +271,7 @@ Absorb(c, u) ==
     LET batches == IF u.records = <<>> THEN c.unsynced ELSE Append(c.unsynced, u.records)
     IN  [n |-> u.n, unsynced |-> batches,
          promised |-> Vow(Vow(c.promised, u.before, Len(c.unsynced)), u.after, Len(batches)),
-         gone |-> c.gone]
+         gone |-> c.gone \cup u.now]
 
 RECURSIVE Release(_)
 Release(c) ==

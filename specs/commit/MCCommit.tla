@@ -114,10 +114,12 @@ Happens(what) ==
       [] what = "crash-before-sync" -> \E s \in Node : Up(s) /\ ~Up(s)' /\ unsynced[s] # <<>>
       [] what = "overtaken" ->
             \E t \in Txn : agreed'[t] = "Abort" /\ \E s \in Node : t \in disk'[s].committed
+      [] what = "prompt" ->
+            \E m \in net' : m \notin net /\ m.kind = "Prepare" /\ unsynced[m.from] # <<>> /\ disk' = disk
 
 Occasions == <<
     "commit", "refusal", "all-forgotten", "blocked", "helped-to-commit", "helped-to-abort",
-    "crash-before-sync", "overtaken" >>
+    "crash-before-sync", "overtaken", "prompt" >>
 
 Wanted == {i \in 1..Len(Occasions) : Occasions[i] \in Sought}
 

@@ -15,6 +15,11 @@ pub struct Coordinator {
     epoch: u64,
     /// Transactions begun in this life. The epoch is this life's as soon as there is one.
     begun: u64,
+    /// Questions wait for no disk any more.
+    ///
+    /// The first ones of a life wait for its epoch, and being promises they leave in their order. So once all
+    /// have voted on the latest, the epoch is durable and none is left behind that a later one could overtake.
+    prompt: bool,
     open: BTreeMap<TxnId, Open>,
     /// The open and the remembered transactions by the caller's name for them.
     requests: BTreeMap<RequestId, TxnId>,
@@ -74,6 +79,7 @@ impl Coordinator {
         Coordinator {
             epoch: durable.epoch,
             begun: 0,
+            prompt: false,
             requests: requests.chain(ended).collect(),
             ended: durable.ended.clone(),
             forgotten: durable.forgotten,
@@ -86,9 +92,19 @@ impl Coordinator {
         self.epoch
     }
 
-    /// Whether this life has begun a transaction.
-    pub fn has_begun(&self) -> bool {
-        self.begun > 0
+    /// The last transaction that this life of a node has begun.
+    pub fn last(&self, id: NodeId) -> Option<TxnId> {
+        (self.begun > 0).then_some(TxnId {
+            coordinator: id,
+            epoch: self.epoch,
+            number: self.begun,
+        })
+    }
+
+    /// Whether the next question leaves at once, whatever waits for the disk: the epoch is known to be durable,
+    /// and all questions before have left.
+    pub fn is_prompt(&self) -> bool {
+        self.prompt
     }
 
     /// The transactions that are open.
@@ -216,7 +232,12 @@ impl<W: Work> Commit<W> {
                 participants,
                 work,
             };
-            fx.send(node, prepare);
+            if self.coordinator.prompt {
+                // It claims nothing of the disk but the epoch: records of other transactions can wait.
+                fx.send_before_sync(node, prepare);
+            } else {
+                fx.send(node, prepare);
+            }
         }
         fx.arm(Timer::Votes(txn), config.vote_ticks.clone());
         let open = Open {
@@ -291,6 +312,7 @@ impl<W: Work> Commit<W> {
 
     /// All have voted yes.
     fn commit(&mut self, config: &Config, txn: TxnId, fx: &mut Fx<W>) {
+        self.coordinator.prompt |= self.coordinator.last(config.id) == Some(txn);
         let Some(open) = self.coordinator.open.get_mut(&txn) else {
             return;
         };

@@ -51,6 +51,15 @@
 //! committed, aborted, or that it does not know any more. It never guesses: what is later than the mark and not
 //! remembered was never committed.
 //!
+//! # What waits for the disk
+//!
+//! A promise waits for every record before it, and under load there are always some: those of other transactions. A
+//! question claims nothing of the disk but the epoch that makes its transaction's identity unique. So the first ones of
+//! a life are promises. Once all have voted on the latest of them, the epoch is known to be durable and no question is
+//! left behind: from then on they leave at once ([`Coordinator::is_prompt`]). What a resource is asked, and told before
+//! it was voted on, claims nothing of the disk at all. So a transaction waits for two syncs, however many others there
+//! are: one at each participant, for the vote, and one at the coordinator, for the decision.
+//!
 //! # Blocking
 //!
 //! If the coordinator is down and all other participants are uncertain, these have to wait for it: it may have

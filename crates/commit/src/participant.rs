@@ -136,7 +136,9 @@ impl<W: Work> Commit<W> {
             phase,
         };
         self.participant.joined.insert(txn, part);
-        fx.output(Output::Prepare { txn, work });
+        // It claims nothing of the disk. No promise about the transaction can be under way that it would overtake:
+        // one that was is settled.
+        fx.output_before_sync(Output::Prepare { txn, work });
     }
 
     /// The resource has prepared its share, or refuses.
@@ -189,7 +191,8 @@ impl<W: Work> Commit<W> {
             }
             (Phase::Preparing, Decision::Abort) => {
                 self.participant.joined.remove(&txn);
-                instruct(txn, decision, fx);
+                // At once, as the question was: if that comes a second time, it does not overtake this.
+                fx.output_before_sync(Output::Abort { txn });
             }
             // Nobody commits what this node has not voted on, and no decision is changed.
             (Phase::Preparing, Decision::Commit) | (Phase::Decided { .. }, _) => {}

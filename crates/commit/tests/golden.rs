@@ -94,4 +94,6 @@ scenarios! {
     a_vote_that_a_crash_took_is_refused
     agreed_without_the_coordinator
     what_a_caller_is_told_later
+    questions_wait_for_the_first_epoch_only
+    a_question_comes_again_after_the_abort
 }

@@ -132,7 +132,8 @@ impl Quick {
         let disk = &mut self.disk;
         records.iter().for_each(|record| Node::apply(disk, record));
         let released = std::iter::from_fn(|| gate.release());
-        let own = released.filter_map(|promise| match promise {
+        let leaves = fx.drain_immediate().chain(released);
+        let own = leaves.filter_map(|promise| match promise {
             Promise::Send { to, message } if to == self.config.id => {
                 Some(Event::Receive { from: to, message })
             }

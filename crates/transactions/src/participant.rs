@@ -43,7 +43,8 @@ pub type ParticipantError = Box<dyn Error + Send + Sync>;
 /// # Idempotence
 ///
 /// `commit` and `abort` come at least once, and again until `Done` is said; after a restart too. One about a
-/// transaction that the store does not know has nothing to do and is done. `prepare` comes at most once.
+/// transaction that the store does not know has nothing to do and is done. `prepare` comes once; a second time at most
+/// after a no, an abort or a restart, if the network repeats the coordinator's question.
 pub trait Participant: Send + 'static {
     /// The transactions that it has prepared and knows no outcome of. Asked once, before anything else.
     fn in_doubt(&mut self) -> Vec<TxnId>;

@@ -6,10 +6,9 @@
 //! to the application says all of them.
 //!
 //! The abstraction names transactions by the request that began them, and forgets what the specification leaves out:
-//! the identity that a caller is told, and the number of transactions that a life has begun (but not whether it has
-//! begun any). A coordinator must take no part itself: its messages to itself are handled at once, and in the
-//! specification they go the way of all others. Only the blocking mode is compared: in the other one the specification
-//! has a value that is written once where the machine has Paxos, which is compared by itself.
+//! the identity that a caller is told. A coordinator must take no part itself: its messages to itself are handled at
+//! once, and in the specification they go the way of all others. Only the blocking mode is compared: in the other one
+//! the specification has a value that is written once where the machine has Paxos, which is compared by itself.
 
 use crate::bounds::{Constants, constants};
 use crate::grain::{self, Members, Terms};
@@ -170,7 +169,7 @@ impl Terms for Named<'_> {
         Value::model(name.cloned().unwrap_or_default())
     }
 
-    fn machine(&self, _: NodeId, machine: &Member) -> Result<Value, Infallible> {
+    fn machine(&self, id: NodeId, machine: &Member) -> Result<Value, Infallible> {
         let (coordinator, participant) = (machine.coordinator(), machine.participant());
         let open = |txn: Option<TxnId>| {
             let mut all = coordinator.open();
@@ -185,9 +184,11 @@ impl Terms for Named<'_> {
             Some(Phase::Decided { decision, .. }) => said(decision),
         };
         let forgotten = coordinator.forgotten().map_or(0, |txn| self.number(txn));
+        let last = coordinator.last(id).map_or(0, |txn| self.number(txn));
         Ok(Value::record([
             ("epoch", Value::number(coordinator.epoch())),
-            ("begun", coordinator.has_begun().into()),
+            ("last", Value::number(last)),
+            ("prompt", coordinator.is_prompt().into()),
             ("open", self.each(|txn, _| open(txn))),
             ("ended", self.txns(coordinator.ended().keys())),
             ("forgotten", Value::number(forgotten)),

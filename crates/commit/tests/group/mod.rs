@@ -128,6 +128,7 @@ impl Group {
     }
 
     fn settle(&mut self, id: NodeId, mut fx: Effects<Node>) -> Result {
+        let immediate: Vec<_> = fx.drain_immediate().collect();
         let up = self.up.get_mut(&id).ok_or("it is down")?;
         let records: Vec<Record> = up.gate.absorb(&mut fx).collect();
         let written = records
@@ -135,6 +136,12 @@ impl Group {
             .map(|record| format!("{id} writes {record:?}"));
         self.journal.extend(written);
         up.unsynced.extend(records);
+        for immediate in immediate {
+            match immediate {
+                Promise::Send { to, message } => self.send(id, to, message)?,
+                Promise::Output(output) => self.journal.push(said(id, &output)),
+            }
+        }
         self.release(id)
     }
 
@@ -153,15 +160,21 @@ impl Group {
         while let Some(promise) = self.up.get_mut(&id).and_then(|up| up.gate.release()) {
             match promise {
                 Promise::Send { to, message } if to == id => own.push(message),
-                Promise::Send { to, message } => {
-                    self.journal.push(format!("{id} -> {to} {message:?}"));
-                    self.wires.entry((id, to)).or_default().push_back(message);
-                }
+                Promise::Send { to, message } => self.send(id, to, message)?,
                 Promise::Output(output) => self.journal.push(said(id, &output)),
             }
         }
         own.into_iter()
             .try_for_each(|message| self.step(id, Event::Receive { from: id, message }))
+    }
+
+    fn send(&mut self, id: NodeId, to: NodeId, message: Message<()>) -> Result {
+        if to == id {
+            return self.step(id, Event::Receive { from: id, message });
+        }
+        self.journal.push(format!("{id} -> {to} {message:?}"));
+        self.wires.entry((id, to)).or_default().push_back(message);
+        Ok(())
     }
 
     fn receive(&mut self, (from, to): (NodeId, NodeId), message: Message<()>) -> Result {

@@ -4,7 +4,7 @@ use super::{CommitModel, Limits, Node};
 use crate::{Property, State, Up};
 use quorate_commit::{Decision, Message, Mode, Phase, Record, Stage, TxnId, Vote, invariants};
 use quorate_machine::NodeId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Found = State<CommitModel>;
 
@@ -208,6 +208,27 @@ pub(super) fn reachable(limits: &Limits) -> Vec<Property<CommitModel>> {
                 let callers = s.clients().callers();
                 callers.iter().any(|caller| caller.answers.committed)
                     && callers.iter().any(|caller| caller.answers.aborted)
+            },
+        ));
+    }
+    let coordinators = limits
+        .transactions
+        .iter()
+        .map(|(coordinator, _)| coordinator);
+    let distinct: BTreeSet<_> = coordinators.clone().collect();
+    if distinct.len() < coordinators.count() {
+        all.push(Property::sometimes(
+            "a question leaves although records wait for the disk",
+            |s: &Found, _| {
+                // What its caller is told of it waits for them.
+                let told = |txn| {
+                    let mut callers = s.clients().callers().iter();
+                    callers.any(|one| one.txn == Some(txn))
+                };
+                in_flight(
+                    s,
+                    |message| matches!(message, Message::Prepare { txn, .. } if !told(*txn)),
+                )
             },
         ));
     }
