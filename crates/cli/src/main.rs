@@ -43,6 +43,7 @@ Exit status:
   3  a cluster cannot be reached or does not behave
   4  this machine failed: a file, a process, a port
   130  interrupted; what was known by then is told
+  141  whoever reads the output has closed it
 
 Examples:
   quorate node --config node1.toml
@@ -59,8 +60,11 @@ fn main() -> ExitCode {
     start_log(cli.verbose);
     let outcome = cli.command.run().unwrap_or_else(|failure| {
         tracing::debug!(?failure);
-        eprintln!("quorate: {failure}");
-        failure.outcome()
+        let outcome = failure.outcome();
+        if outcome != Outcome::Unread {
+            eprintln!("quorate: {failure}");
+        }
+        outcome
     });
     outcome.into()
 }
@@ -110,6 +114,7 @@ mod tests {
             Outcome::Cluster,
             Outcome::Local,
             Outcome::Interrupted,
+            Outcome::Unread,
         ];
         assert_eq!(statuses, given.map(|outcome| outcome as u8));
     }

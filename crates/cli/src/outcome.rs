@@ -22,6 +22,9 @@ pub(crate) enum Outcome {
     Local = 4,
     /// Interrupted before it was done; what a shell reports of a process that an interrupt ended.
     Interrupted = 130,
+    /// Whoever reads standard output has seen enough, as `head` does; what a shell reports of a process that is told so
+    /// by a signal. Nothing is wrong, and nothing is said.
+    Unread = 141,
 }
 
 /// Why a command did not come to a result.
@@ -52,6 +55,10 @@ impl Failure {
         match self {
             Failure::Usage(_) => Outcome::Usage,
             Failure::Cluster(_) => Outcome::Cluster,
+            // No file breaks this way, and of connections the client library tells.
+            Failure::Local { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
+                Outcome::Unread
+            }
             Failure::Local { .. } | Failure::Fault(_) => Outcome::Local,
         }
     }

@@ -216,3 +216,14 @@ async fn recorded_lives_replay_from_the_command_line() {
     assert!(said.contains("not an event log"), "{said}");
     assert_eq!(replay(&[&nowhere]).0, Some(2));
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut list = Cluster::quorate();
+    let list = list.args(["check", "--list"]).stdout(writer);
+    let ended = list.output().expect("it runs");
+    assert_eq!(ended.status.code(), Some(141));
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+}
