@@ -139,16 +139,13 @@ fn ci() -> Vec<Named> {
 
 fn deep() -> Vec<Named> {
     let limits = Limits {
-        broadcasts: vec![1, 1, 0],
-        repairers: vec![1, 2, 3],
-        crashes: 0,
-        crashing: Vec::new(),
-        unsynced: 1,
-        ..base()
+        broadcasts: vec![1, 1],
+        crashing: vec![1, 2],
+        ..two(1)
     };
     vec![(
-        "a question, its answer and a loss",
+        "two members, a question and its answer, losses without limit, one that crashes",
         limits,
-        promise().losses(1),
+        promise().lossy(Pattern::deliveries()),
     )]
 }
