@@ -8,7 +8,8 @@
 (*     one step, which hands a batch of records to the disk: the batch     *)
 (*     becomes durable later, by Sync, all or nothing;                     *)
 (*   - what a step wants to say, to others or to its own resource, is a    *)
-(*     promise: it leaves once every batch handed over before is durable;  *)
+(*     promise: it leaves once every batch handed over before is durable,  *)
+(*     or at once, if it claims nothing of a disk (SendNow);               *)
 (*   - a crash loses memory, batches not yet durable, promises not yet due.*)
 (*                                                                         *)
 (* The network is the set of all messages ever sent, and receiving removes *)
@@ -120,8 +121,8 @@ AbortIt(u, t, but) ==
             {Saying(u, "Decided", t, p, "Abort") : p \in Participants[t] \ but}
                 \cup {Tell("FinishedAbort", t)})
 
-\* Promises leave in their order.  So once all have voted on the last question, the epoch is durable,
-\* and no question is left behind that a later one could overtake.
+\* Promises leave in their order.  So once all have said yes to the last question, the epoch is
+\* durable, and no question is left behind that a later one could overtake.
 CommitIt(u, t) ==
     LET written == Persist([u EXCEPT !.n.prompt = @ \/ t = u.n.last], [kind |-> "Committed", txn |-> t])
     IN  IF NonBlocking
@@ -176,6 +177,9 @@ OnAgreed(u, t, what) ==
 
 Instruction(t, what) == Tell(IF what = "Commit" THEN "Commit" ELSE "Abort", t)
 
+\* A resource is told at once: a decision is durable where it was made, and an abort is presumed.
+Instruct(u, t, what) == SendNow(u, {Instruction(t, what)})
+
 IsSettled(n, t) == n.latest[Coordinator[t]] >= t
 
 OnPrepare(u, m) ==
@@ -201,16 +205,15 @@ OnPrepared(u, t, vote) ==
         THEN IF vote = "Yes" THEN Promise(voted, {said})
              ELSE Promise([u EXCEPT !.n.joined[t] = "None"], {said})
         ELSE IF is = "Uncertain" THEN u
-        ELSE Promise(u, {Instruction(t, IF is = "Abort" THEN "Abort" ELSE "Commit")})
+        ELSE Instruct(u, t, IF is = "Abort" THEN "Abort" ELSE "Commit")
 
 OnDecided(u, t, what) ==
     LET is == u.n.joined[t]
         decided == Persist([u EXCEPT !.n.joined[t] = what],
                            [kind |-> "Decided", txn |-> t, says |-> what])
-    IN  IF is = "Uncertain" THEN Promise(decided, {Instruction(t, what)})
+    IN  IF is = "Uncertain" THEN Instruct(decided, t, what)
         ELSE IF is = "Preparing" /\ what = "Abort"
-        \* At once, as the question was: if that comes a second time, it does not overtake this.
-        THEN SendNow([u EXCEPT !.n.joined[t] = "None"], {Tell("Abort", t)})
+        THEN Instruct([u EXCEPT !.n.joined[t] = "None"], t, what)
         ELSE u
 
 Forgetting(u, t) ==
@@ -246,7 +249,7 @@ OnWaiting(u, t) ==
                 Promise(u, {vote} \cup (IF NonBlocking THEN {Tell("ProposeAbort", t)}
                                         ELSE {Message(u, "Inquire", t, p) : p \in others}))
           [] is = "Done" -> Promise(u, {Message(u, "Acknowledged", t, Coordinator[t])})
-          [] OTHER -> Promise(u, {Instruction(t, is)})
+          [] OTHER -> Instruct(u, t, is)
 
 Handle(u, m) ==
     CASE m.kind = "Prepare"      -> OnPrepare(u, m)

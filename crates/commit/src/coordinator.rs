@@ -18,7 +18,7 @@ pub struct Coordinator {
     /// Questions wait for no disk any more.
     ///
     /// The first ones of a life wait for its epoch, and being promises they leave in their order. So once all
-    /// have voted on the latest, the epoch is durable and none is left behind that a later one could overtake.
+    /// have said yes to the latest, the epoch is durable and none is left behind that a later one could overtake.
     prompt: bool,
     open: BTreeMap<TxnId, Open>,
     /// The open and the remembered transactions by the caller's name for them.

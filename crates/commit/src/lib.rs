@@ -13,10 +13,10 @@
 //!    │                │◄───────────────────────┤                             │
 //!    │   Finished   ▓ │ committed              │                             │
 //!    │◄───────────────┤    Decided(commit)     │                             │
-//!    │                ├───────────────────────►│ ▓ decided        Commit     │
+//!    │                ├───────────────────────►│                  Commit     │
 //!    │                │                        ├────────────────────────────►│
-//!    │                │    Acknowledged        │◄────────────────────────────┤ Done
-//!    │              ▓ │◄───────────────────────┤                             │
+//!    │                │    Acknowledged        │ ▓ decided        Done       │
+//!    │              ▓ │◄───────────────────────┤◄────────────────────────────┤ durable there
 //!    │          ended │    Forget              │                             │
 //!    │                ├───────────────────────►│ ▓ forgotten          ▓ a record, durable before what follows
 //! ```
@@ -55,10 +55,11 @@
 //!
 //! A promise waits for every record before it, and under load there are always some: those of other transactions. A
 //! question claims nothing of the disk but the epoch that makes its transaction's identity unique. So the first ones of
-//! a life are promises. Once all have voted on the latest of them, the epoch is known to be durable and no question is
-//! left behind: from then on they leave at once ([`Coordinator::is_prompt`]). What a resource is asked, and told before
-//! it was voted on, claims nothing of the disk at all. So a transaction waits for two syncs, however many others there
-//! are: one at each participant, for the vote, and one at the coordinator, for the decision.
+//! a life are promises. Once all have said yes to the latest of them, the epoch is known to be durable and no question
+//! is left behind: from then on they leave at once ([`Coordinator::is_prompt`]). What a resource is asked claims nothing
+//! of its node's disk at all, and neither does what it is told: the decision is durable where it was made. So a
+//! transaction waits for two syncs until the last resource is told, however many others there are: one at each
+//! participant, for the vote, and one at the coordinator, for the decision.
 //!
 //! # Blocking
 //!

@@ -191,8 +191,7 @@ impl<W: Work> Commit<W> {
             }
             (Phase::Preparing, Decision::Abort) => {
                 self.participant.joined.remove(&txn);
-                // At once, as the question was: if that comes a second time, it does not overtake this.
-                fx.output_before_sync(Output::Abort { txn });
+                instruct(txn, decision, fx);
             }
             // Nobody commits what this node has not voted on, and no decision is changed.
             (Phase::Preparing, Decision::Commit) | (Phase::Decided { .. }, _) => {}
@@ -330,8 +329,12 @@ pub(crate) struct Question<W> {
     pub(crate) work: W,
 }
 
+/// Tells the resource, at once. The decision is durable where it was made, and an abort is presumed: that this node's
+/// disk has it too is not claimed, and is what the acknowledgement waits for. The resource is asked at once as well: so
+/// it hears of what one transaction came to before it is asked about the next, and an abort before a question that
+/// comes a second time.
 fn instruct<W: Work>(txn: TxnId, decision: Decision, fx: &mut Fx<W>) {
-    fx.output(match decision {
+    fx.output_before_sync(match decision {
         Decision::Commit => Output::Commit { txn },
         Decision::Abort => Output::Abort { txn },
     });

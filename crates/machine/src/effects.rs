@@ -127,8 +127,9 @@ impl<M: Machine> Effects<M> {
 
     /// Takes over the effects of a machine that is a part of this one, each translated, in their order.
     ///
-    /// What the part tells *its* application is told to the caller by `output`, at once: nothing leaves the
-    /// node because of it before the part's records are durable, as long as this machine only makes promises.
+    /// What the part tells *its* application is told to the caller by `output`, at once: what this machine promises
+    /// because of it leaves after the part's records are durable. What it lets go at once does not wait for them, and
+    /// must not need to.
     pub fn embed<N: Machine>(
         &mut self,
         part: &mut Effects<N>,

@@ -68,8 +68,8 @@ impl<M: Machine> Gate<M> {
 
     /// Takes the records and promises of a step; returns the records, to be written in this order.
     ///
-    /// The records of one call must become durable together or not at all. Immediate messages and
-    /// timers stay in `effects`: they are not the gate's business.
+    /// The records of one call must become durable together or not at all. What does not wait for them, and
+    /// timers, stay in `effects`: they are not the gate's business.
     pub fn absorb<'a>(
         &mut self,
         effects: &'a mut Effects<M>,
