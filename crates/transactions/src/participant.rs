@@ -2,22 +2,26 @@
 
 use crate::reasons::Reasons;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use quorate::driver::{Handle, TrySubmitError};
 use quorate_commit::{Command, Commit, TxnId, Vote};
+use std::collections::HashSet;
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::mpsc::{
-    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
-};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// What a member runs: two-phase commit over work that is opaque to it.
 pub type Machine = Commit<Bytes>;
 
-/// Instructions that may wait for a participant. One that finds no room is dropped: what was to be prepared is not
-/// voted on and aborted in time, and decisions are repeated.
-const INSTRUCTIONS_MAX: usize = 16 << 10;
+/// Questions that may wait for a participant. One that finds no room is dropped: it is not voted on, and aborted in
+/// time.
+const QUESTIONS_MAX: usize = 16 << 10;
+
+/// Transactions whose decision may wait for a participant: more than a member takes part in at a time. An abort of
+/// what was never voted on is told once, so none may be lost for want of room.
+const DECISIONS_MAX: usize = 128 << 10;
 
 /// How many instructions a participant is given before it is told that it may see to its disk.
 const INSTRUCTIONS_AT_ONCE: usize = 256;
@@ -149,32 +153,102 @@ pub(crate) enum Instruction {
     Abort(TxnId),
 }
 
+/// Instructions that were given and not yet taken.
+#[derive(Default)]
+struct Waiting {
+    questions: usize,
+    /// Transactions whose decision is the last that waits of them: telling it again would say nothing.
+    decided: HashSet<TxnId>,
+}
+
+impl Waiting {
+    /// Notes an instruction that is given; `false` if it is not to be.
+    fn admit(&mut self, instruction: &Instruction) -> bool {
+        match instruction {
+            Instruction::Prepare { txn, .. } => {
+                let has_room = self.questions < QUESTIONS_MAX;
+                if has_room {
+                    self.questions += 1;
+                    self.decided.remove(txn);
+                } else {
+                    tracing::warn!("the participant is too slow: a question is dropped");
+                }
+                has_room
+            }
+            Instruction::Commit(txn) | Instruction::Abort(txn) => {
+                let has_room = self.decided.len() < DECISIONS_MAX;
+                if !has_room {
+                    tracing::error!("the participant is too slow: a decision is dropped");
+                }
+                has_room && self.decided.insert(*txn)
+            }
+        }
+    }
+
+    fn taken(&mut self, instruction: &Instruction) {
+        match instruction {
+            Instruction::Prepare { .. } => self.questions -= 1,
+            Instruction::Commit(txn) | Instruction::Abort(txn) => {
+                self.decided.remove(txn);
+            }
+        }
+    }
+}
+
 /// The machine's end: instructions go in without waiting.
-pub(crate) struct Instructions(SyncSender<Instruction>);
+pub(crate) struct Instructions {
+    sender: Sender<Instruction>,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+/// The participant's end.
+pub(crate) struct Instructed {
+    receiver: Receiver<Instruction>,
+    waiting: Arc<Mutex<Waiting>>,
+}
 
 impl Instructions {
-    pub(crate) fn new() -> (Self, Receiver<Instruction>) {
-        let (sender, receiver) = sync_channel(INSTRUCTIONS_MAX);
-        (Instructions(sender), receiver)
+    pub(crate) fn new() -> (Self, Instructed) {
+        let (sender, receiver) = channel();
+        let waiting = Arc::new(Mutex::new(Waiting::default()));
+        let instructed = Instructed {
+            receiver,
+            waiting: waiting.clone(),
+        };
+        (Instructions { sender, waiting }, instructed)
     }
 
     pub(crate) fn give(&self, instruction: Instruction) {
-        match self.0.try_send(instruction) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => {
-                tracing::warn!("the participant is too slow: an instruction is dropped");
-            }
-            Err(TrySendError::Disconnected(_)) => {
-                tracing::error!("the participant has stopped: an instruction is dropped");
-            }
+        if self.waiting.lock().admit(&instruction) && self.sender.send(instruction).is_err() {
+            tracing::error!("the participant has stopped: an instruction is dropped");
         }
+    }
+}
+
+impl Instructed {
+    /// The next one, at the latest after `patience`.
+    fn next(&self, patience: Option<Duration>) -> Result<Instruction, RecvTimeoutError> {
+        let next = match patience {
+            None => self
+                .receiver
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
+            Some(patience) => self.receiver.recv_timeout(patience),
+        };
+        next.inspect(|instruction| self.waiting.lock().taken(instruction))
+    }
+
+    /// The next one, if there is one.
+    fn try_next(&self) -> Option<Instruction> {
+        let next = self.receiver.try_recv().ok();
+        next.inspect(|instruction| self.waiting.lock().taken(instruction))
     }
 }
 
 /// Runs `participant` on a thread until the machine has stopped; what is returned closes when it has ended.
 pub(crate) fn run(
     mut participant: impl Participant,
-    instructions: Receiver<Instruction>,
+    instructions: Instructed,
     handle: Handle<Machine>,
     reasons: Arc<Reasons>,
 ) -> std::io::Result<watch::Receiver<()>> {
@@ -202,7 +276,7 @@ pub(crate) fn run(
 
 fn serve(
     participant: &mut impl Participant,
-    instructions: &Receiver<Instruction>,
+    instructions: &Instructed,
     answers: &Answers,
     reasons: &Arc<Reasons>,
 ) -> Result<(), ParticipantError> {
@@ -211,21 +285,15 @@ fn serve(
     };
     let mut rest = participant.idle()?;
     loop {
-        let first = match rest {
-            None => instructions
-                .recv()
-                .map_err(|_| RecvTimeoutError::Disconnected),
-            Some(rest) => instructions.recv_timeout(rest),
-        };
-        match first {
+        match instructions.next(rest) {
             Ok(instruction) => carry_out(participant, instruction),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
         for _ in 1..INSTRUCTIONS_AT_ONCE {
-            match instructions.try_recv() {
-                Ok(instruction) => carry_out(participant, instruction),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            match instructions.try_next() {
+                Some(instruction) => carry_out(participant, instruction),
+                None => break,
             }
         }
         rest = participant.idle()?;
@@ -254,5 +322,72 @@ fn carry_out(
         }
         Instruction::Commit(txn) => participant.commit(txn, done(txn)),
         Instruction::Abort(txn) => participant.abort(txn, done(txn)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate::NodeId;
+
+    fn txn(number: u64) -> TxnId {
+        TxnId {
+            coordinator: NodeId(1),
+            epoch: 1,
+            number,
+        }
+    }
+
+    fn ask(number: u64) -> Instruction {
+        let work = Bytes::new();
+        let txn = txn(number);
+        Instruction::Prepare { txn, work }
+    }
+
+    fn taken(instructed: &Instructed) -> Vec<(char, u64)> {
+        let all = std::iter::from_fn(|| instructed.try_next());
+        let all = all.map(|instruction| match instruction {
+            Instruction::Prepare { txn, .. } => ('p', txn.number),
+            Instruction::Commit(txn) => ('c', txn.number),
+            Instruction::Abort(txn) => ('a', txn.number),
+        });
+        all.collect()
+    }
+
+    /// A participant that does nothing for a while: what waits has a limit, and no abort is lost.
+    #[test]
+    fn questions_find_no_room_and_decisions_do() {
+        let (instructions, instructed) = Instructions::new();
+        let max = QUESTIONS_MAX as u64;
+        for number in 1..=max + 2 {
+            instructions.give(ask(number));
+        }
+        for _ in 0..3 {
+            for number in 1..=max {
+                instructions.give(Instruction::Abort(txn(number)));
+            }
+        }
+        let questions = (1..=max).map(|number| ('p', number));
+        let aborts = (1..=max).map(|number| ('a', number));
+        assert_eq!(
+            taken(&instructed),
+            questions.chain(aborts).collect::<Vec<_>>()
+        );
+        instructions.give(ask(1));
+        instructions.give(Instruction::Commit(txn(1)));
+        assert_eq!(taken(&instructed), [('p', 1), ('c', 1)], "there is room");
+    }
+
+    #[test]
+    fn a_decision_is_told_again_after_a_second_question() {
+        let (instructions, instructed) = Instructions::new();
+        let abort = || Instruction::Abort(txn(1));
+        for instruction in [ask(1), abort(), abort(), ask(1), abort()] {
+            instructions.give(instruction);
+        }
+        let order = [('p', 1), ('a', 1), ('p', 1), ('a', 1)];
+        assert_eq!(taken(&instructed), order);
+        instructions.give(abort());
+        assert_eq!(taken(&instructed), [('a', 1)]);
     }
 }
