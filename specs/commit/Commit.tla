@@ -177,7 +177,7 @@ OnAgreed(u, t, what) ==
 
 Instruction(t, what) == Tell(IF what = "Commit" THEN "Commit" ELSE "Abort", t)
 
-\* A resource is told at once: a decision is durable where it was made, and an abort is presumed.
+\* A resource is told at once what was decided elsewhere: it is durable there, and an abort is presumed.
 Instruct(u, t, what) == SendNow(u, {Instruction(t, what)})
 
 IsSettled(n, t) == n.latest[Coordinator[t]] >= t
@@ -344,11 +344,12 @@ Begin(t) ==
         /\ UNCHANGED disk
 
 \* The resource votes whenever it was asked: anew if it was asked again of what it has undone or
-\* refused.  It may say yes again of what it knows no decision of.
+\* refused.  It may say yes again of what it has not carried out: a crash may have come between its
+\* being told and its doing it.
 Vote(s, t, vote) ==
-    /\ Up(s) /\ resource[s][t].asked /\ "Commit" \notin resource[s][t].told
-    /\ \/ resource[s][t].voted = "None"
-       \/ resource[s][t].voted = "Yes" /\ vote = "Yes" /\ resource[s][t].told = {}
+    /\ Up(s) /\ resource[s][t].asked
+    /\ \/ resource[s][t].voted = "None" /\ "Commit" \notin resource[s][t].told
+       \/ resource[s][t].voted = "Yes" /\ vote = "Yes" /\ ~resource[s][t].done
     /\ Becomes(s, Absorb(Core(s), OnPrepared(Turn(s, node[s]), t, vote)),
                [resource EXCEPT ![s][t].voted = vote], caller)
     /\ UNCHANGED disk

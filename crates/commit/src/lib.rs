@@ -57,9 +57,10 @@
 //! question claims nothing of the disk but the epoch that makes its transaction's identity unique. So the first ones of
 //! a life are promises. Once all have said yes to the latest of them, the epoch is known to be durable and no question
 //! is left behind: from then on they leave at once ([`Coordinator::is_prompt`]). What a resource is asked claims nothing
-//! of its node's disk at all, and neither does what it is told: the decision is durable where it was made. So a
-//! transaction waits for two syncs until the last resource is told, however many others there are: one at each
-//! participant, for the vote, and one at the coordinator, for the decision.
+//! of its node's disk at all, and neither does what it is told: the decision is durable where it was made. (Where a
+//! node gives up its own vote, the refusal is the decision: that is durable first.) So a transaction in blocking mode
+//! waits for two syncs until the last resource is told, however many others there are: one at each participant, for
+//! the vote, and one at the coordinator, for the decision.
 //!
 //! # Blocking
 //!

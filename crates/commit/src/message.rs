@@ -157,8 +157,9 @@ pub enum Output<W> {
         /// The transaction.
         txn: TxnId,
     },
-    /// To the resource: undo, if there is anything, and answer with [`Command::Done`]. Repeated like
-    /// [`Output::Commit`]; of a transaction that the resource knows nothing of there is nothing to undo.
+    /// To the resource: undo, if there is anything, and answer with [`Command::Done`]. Of what it has voted on it is
+    /// repeated like [`Output::Commit`]; of anything else whenever the resource says that it has prepared it. Of a
+    /// transaction that it knows nothing of there is nothing to undo.
     Abort {
         /// The transaction.
         txn: TxnId,

@@ -148,6 +148,7 @@ impl<W: Work> Commit<W> {
             // come a second time, and by then this node would vote yes on what its resource has undone.
             if vote == Vote::Yes {
                 self.refuse(txn, fx);
+                // A promise: what decides is the refusal.
                 fx.output(Output::Abort { txn });
             }
             return;
@@ -329,8 +330,8 @@ pub(crate) struct Question<W> {
     pub(crate) work: W,
 }
 
-/// Tells the resource, at once. The decision is durable where it was made, and an abort is presumed: that this node's
-/// disk has it too is not claimed, and is what the acknowledgement waits for. The resource is asked at once as well: so
+/// Tells the resource what was decided elsewhere, at once. It is durable there, and an abort is presumed: that this
+/// node's disk has it too is not claimed, and is what the acknowledgement waits for. The resource is asked at once as well: so
 /// it hears of what one transaction came to before it is asked about the next, and an abort before a question that
 /// comes a second time.
 fn instruct<W: Work>(txn: TxnId, decision: Decision, fx: &mut Fx<W>) {

@@ -92,7 +92,7 @@ pub struct DriverStats {
 
 /// Starts the machine of `config.group` from its durable records and drives it until it is shut down.
 ///
-/// `outputs` is called with every output, in order, on the driver's task: it must not block. It is
+/// `outputs` is called with every output, as it is let go, on the driver's task: it must not block. It is
 /// dropped when the driver stops.
 ///
 /// Reads the durable records before it returns, so it may block; must be called within a tokio runtime.

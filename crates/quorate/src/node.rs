@@ -141,7 +141,7 @@ impl Node {
 
     /// Starts this node's part of `group` from its durable records.
     ///
-    /// `outputs` is called with every output, in order, on the driver's task: it must not block. It is
+    /// `outputs` is called with every output, as it is let go, on the driver's task: it must not block. It is
     /// dropped when the group stops. Reads the group's records before it returns, so it may block; must
     /// be called within a tokio runtime. Start all groups before [`Node::connect`]: messages for a group
     /// that does not run are dropped.

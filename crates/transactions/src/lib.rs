@@ -32,6 +32,8 @@
 //! - Isolation: a transaction's changes are seen together with its locks given up, store by store. Someone who reads
 //!   two stores one after the other may see the one after and the other before; a transaction that expects values of
 //!   both sees them at one moment.
+//! - A read is of what its member knows. If that member crashes within milliseconds of hearing of a commit, it answers
+//!   with the value before it, and with the transaction that has locked the key, until it has asked again.
 //!
 //! ```
 //! use quorate::{GroupId, Member, Node, NodeId, NodeOptions, serve_clients};

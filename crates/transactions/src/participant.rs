@@ -7,21 +7,23 @@ use quorate::driver::{Handle, TrySubmitError};
 use quorate_commit::{Command, Commit, TxnId, Vote};
 use std::collections::HashSet;
 use std::error::Error;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// What a member runs: two-phase commit over work that is opaque to it.
 pub type Machine = Commit<Bytes>;
 
-/// Questions that may wait for a participant. One that finds no room is dropped: it is not voted on, and aborted in
-/// time.
+/// Questions that may wait for a participant. One that finds no room is answered with no.
 const QUESTIONS_MAX: usize = 16 << 10;
 
-/// Transactions whose decision may wait for a participant: more than a member takes part in at a time. An abort of
-/// what was never voted on is told once, so none may be lost for want of room.
+/// Transactions whose decision may wait for a participant: more than a member takes part in at a time, and than
+/// questions wait. An abort of what was never voted on is told once, so none may be lost for want of room.
 const DECISIONS_MAX: usize = 128 << 10;
+
+/// Why a question is answered with no that finds no room.
+const OVERLOADED: &str = "too many transactions wait for its store";
 
 /// How many instructions a participant is given before it is told that it may see to its disk.
 const INSTRUCTIONS_AT_ONCE: usize = 256;
@@ -46,9 +48,11 @@ pub type ParticipantError = Box<dyn Error + Send + Sync>;
 ///
 /// # Idempotence
 ///
-/// `commit` and `abort` come at least once, and again until `Done` is said; after a restart too. One about a
-/// transaction that the store does not know has nothing to do and is done. `prepare` comes once; a second time at most
-/// after a no, an abort or a restart, if the network repeats the coordinator's question.
+/// `commit` and `abort` of what the store has voted yes on come at least once, and again until `Done` is said; after a
+/// restart too. An `abort` while the vote is still out comes once, and once more if that turns out to be a yes: a store
+/// that cannot carry it out must try again by itself, or fail. One about a transaction that the store does not know has
+/// nothing to do and is done. `prepare` comes once; a second time at most after a no, an abort or a restart, if the
+/// network repeats the coordinator's question.
 pub trait Participant: Send + 'static {
     /// The transactions that it has prepared and knows no outcome of. Asked once, before anything else.
     fn in_doubt(&mut self) -> Vec<TxnId>;
@@ -106,6 +110,15 @@ pub struct Voter {
 }
 
 impl Voter {
+    fn new(txn: TxnId, answers: &Answers, reasons: &Arc<Reasons>) -> Self {
+        Voter {
+            txn,
+            answers: answers.clone(),
+            reasons: reasons.clone(),
+            is_open: true,
+        }
+    }
+
     /// The participant can commit, whatever happens. See [`Participant`].
     pub fn yes(mut self) {
         self.vote(Vote::Yes);
@@ -132,7 +145,8 @@ impl Drop for Voter {
     }
 }
 
-/// A decision that the participant is to carry out. Dropped without a word, it is told again.
+/// A decision that the participant is to carry out. Dropped without a word, it is told again; but see
+/// [`Participant`] about an abort while the vote is out.
 #[must_use]
 pub struct Done {
     txn: TxnId,
@@ -170,14 +184,13 @@ impl Waiting {
                 if has_room {
                     self.questions += 1;
                     self.decided.remove(txn);
-                } else {
-                    tracing::warn!("the participant is too slow: a question is dropped");
                 }
                 has_room
             }
             Instruction::Commit(txn) | Instruction::Abort(txn) => {
+                let repeats = self.decided.contains(txn);
                 let has_room = self.decided.len() < DECISIONS_MAX;
-                if !has_room {
+                if !repeats && !has_room {
                     tracing::error!("the participant is too slow: a decision is dropped");
                 }
                 has_room && self.decided.insert(*txn)
@@ -199,28 +212,48 @@ impl Waiting {
 pub(crate) struct Instructions {
     sender: Sender<Instruction>,
     waiting: Arc<Mutex<Waiting>>,
+    refuse: Arc<OnceLock<Refuse>>,
 }
+
+/// Votes no for a participant.
+type Refuse = Box<dyn Fn(TxnId) + Send + Sync>;
 
 /// The participant's end.
 pub(crate) struct Instructed {
     receiver: Receiver<Instruction>,
     waiting: Arc<Mutex<Waiting>>,
+    /// Known once the machine runs, and nothing waits before.
+    refuse: Arc<OnceLock<Refuse>>,
 }
 
 impl Instructions {
     pub(crate) fn new() -> (Self, Instructed) {
         let (sender, receiver) = channel();
         let waiting = Arc::new(Mutex::new(Waiting::default()));
+        let refuse = Arc::new(OnceLock::new());
         let instructed = Instructed {
             receiver,
             waiting: waiting.clone(),
+            refuse: refuse.clone(),
         };
-        (Instructions { sender, waiting }, instructed)
+        let instructions = Instructions {
+            sender,
+            waiting,
+            refuse,
+        };
+        (instructions, instructed)
     }
 
     pub(crate) fn give(&self, instruction: Instruction) {
-        if self.waiting.lock().admit(&instruction) && self.sender.send(instruction).is_err() {
-            tracing::error!("the participant has stopped: an instruction is dropped");
+        let admitted = self.waiting.lock().admit(&instruction);
+        if admitted {
+            if self.sender.send(instruction).is_err() {
+                tracing::error!("the participant has stopped: an instruction is dropped");
+            }
+        } else if let Instruction::Prepare { txn, .. } = instruction
+            && let Some(refuse) = self.refuse.get()
+        {
+            refuse(txn);
         }
     }
 }
@@ -257,6 +290,10 @@ pub(crate) fn run(
         handle,
         runtime: tokio::runtime::Handle::current(),
     };
+    instructions.refuse.get_or_init(|| {
+        let (answers, reasons) = (answers.clone(), reasons.clone());
+        Box::new(move |txn| Voter::new(txn, &answers, &reasons).no(OVERLOADED))
+    });
     let thread = std::thread::Builder::new().name("participant".to_owned());
     thread.spawn(move || {
         let _running = running;
@@ -312,13 +349,7 @@ fn carry_out(
     };
     match instruction {
         Instruction::Prepare { txn, work } => {
-            let vote = Voter {
-                txn,
-                answers: answers.clone(),
-                reasons: reasons.clone(),
-                is_open: true,
-            };
-            participant.prepare(txn, work, vote);
+            participant.prepare(txn, work, Voter::new(txn, answers, reasons));
         }
         Instruction::Commit(txn) => participant.commit(txn, done(txn)),
         Instruction::Abort(txn) => participant.abort(txn, done(txn)),
@@ -358,6 +389,9 @@ mod tests {
     #[test]
     fn questions_find_no_room_and_decisions_do() {
         let (instructions, instructed) = Instructions::new();
+        let (refused, refusals) = channel();
+        let refuse: Refuse = Box::new(move |txn| refused.send(txn).expect("it is open"));
+        assert!(instructed.refuse.set(refuse).is_ok());
         let max = QUESTIONS_MAX as u64;
         for number in 1..=max + 2 {
             instructions.give(ask(number));
@@ -367,6 +401,10 @@ mod tests {
                 instructions.give(Instruction::Abort(txn(number)));
             }
         }
+        assert_eq!(
+            refusals.try_iter().collect::<Vec<_>>(),
+            [txn(max + 1), txn(max + 2)]
+        );
         let questions = (1..=max).map(|number| ('p', number));
         let aborts = (1..=max).map(|number| ('a', number));
         assert_eq!(

@@ -92,7 +92,8 @@ struct Shared {
 /// A value, and who is about to change it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
-    /// What was committed last.
+    /// What was committed last, as far as this member knows: a crash of its own may take what it had just heard from
+    /// a coordinator. The key is locked then, until it has heard it again.
     pub value: Option<Bytes>,
     /// The transaction that has locked the key, if one has.
     pub locked_by: Option<TransactionId>,

@@ -386,8 +386,8 @@ fn sayings(
 ) -> impl Iterator<Item = (Command<()>, &'static str)> {
     let committed = resource.told == Some(Decision::Commit) || resource.contradicted;
     let open = resource.asked && !committed;
-    let again = resource.voted == Some(Vote::Yes) && resource.told.is_none();
-    let yes = open && (resource.voted.is_none() || again);
+    let again = resource.voted == Some(Vote::Yes) && !resource.done;
+    let yes = (open && resource.voted.is_none()) || again;
     let no = open && resource.voted.is_none() && refuses;
     let done = resource.told.is_some() && (!resource.done || awaited);
     let vote = |vote| Command::Prepared { txn, vote };

@@ -56,6 +56,7 @@ struct Counts {
     unknown: u64,
     uncertain: u64,
     agreed: u64,
+    unheard: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -329,6 +330,15 @@ impl Subject for CommitGroup {
             self.counts.uncertain += u64::from(uncertain);
         }
         self.before[node] = machine.cloned();
+        if what == Happened::Crashed {
+            // It had not come to what it was told yet. That it was told is not forgotten here (`witness`).
+            for resource in self.resources[node].values_mut() {
+                if std::mem::take(&mut resource.owes) {
+                    resource.told = None;
+                    self.counts.unheard += 1;
+                }
+            }
+        }
         if what == Happened::Synced {
             let agree = invariants::agreement(view.disks());
             let property = "no disk decides otherwise than another";
@@ -393,6 +403,10 @@ impl Subject for CommitGroup {
             ("outcomes told: aborted", self.counts.aborted),
             ("outcomes told: unknown", self.counts.unknown),
             ("steps with someone uncertain", self.counts.uncertain),
+            (
+                "decisions that a crash took before a resource came to them",
+                self.counts.unheard,
+            ),
             (
                 "decisions of consensus on disks at a time",
                 self.counts.agreed,

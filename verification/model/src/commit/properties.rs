@@ -255,6 +255,18 @@ fn after_crashes(limits: &Limits) -> Vec<Property<CommitModel>> {
                         })
                 },
             ),
+            Property::sometimes(
+                "a crash takes a decision that a resource has heard",
+                |s: &Found, m: &CommitModel| {
+                    let mut nodes = m.nodes.iter().zip(s.nodes());
+                    nodes.any(|(id, node)| {
+                        let mut votes = node.durable().votes.iter();
+                        let heard = |txn| s.clients().resource(*id, txn).told.is_some();
+                        node.up().is_none()
+                            && votes.any(|(txn, joined)| joined.decision.is_none() && heard(*txn))
+                    })
+                },
+            ),
             Property::sometimes("a participant crashes uncertain", |s: &Found, _| {
                 let mut down = s.nodes().filter(|node| node.up().is_none());
                 down.any(|node| {

@@ -186,8 +186,8 @@ impl Resource {
     ) -> impl Iterator<Item = Command<()>> {
         let vote = |vote| Command::Prepared { txn, vote };
         let open = self.asked && self.voted.is_none() && self.told != Some(Decision::Commit);
-        // What it is in doubt about it says again after a restart.
-        let doubts = crashed && self.voted == Some(Vote::Yes) && self.told.is_none();
+        // What it is in doubt about it says again after a restart, though it was told: it may not have come to it.
+        let doubts = crashed && self.voted == Some(Vote::Yes) && !self.done;
         // If it is told again, it says again that it is done.
         let done = self.told.is_some() && (awaited || !self.done);
         [
